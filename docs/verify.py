@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Check an export of Curfew's audit log without trusting Curfew.
+
+    verify.py log.jsonl                         a whole log, from its first event
+    verify.py < log.jsonl                       the same from standard input
+    verify.py --from 41:HASH rest.jsonl         events after a checkpoint that you kept
+    tail -n +42 log.jsonl | verify.py --from 41:HASH
+                                                does a whole log still contain that checkpoint?
+
+Prints `ok: N events, head SEQ HASH` and exits 0, or names the first bad event and exits 1 (2: wrong use).
+Keep the head that it prints: a log that was rewritten from its beginning still looks sound by itself,
+and only an earlier head, kept elsewhere, gives it away.
+
+What is checked, line by line:
+  * the line is one JSON object, written exactly as RFC 8785 (canonical JSON) writes it, and ends with \\n;
+  * `seq` counts up by one, from 1 or from the checkpoint;
+  * `prev_hash` is the `hash` of the event before it (64 zeros before the first);
+  * `hash` is the SHA-256 of the canonical JSON of the event without its `hash`;
+  * the first event of a log is `log.started`, format 1.
+
+Standard library only (Python 3.8 or later). Reads one line at a time, so memory does not grow with the log.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+
+FIELDS = {"seq", "id", "time", "type", "actor", "request_id", "grant_id", "target", "data", "prev_hash", "hash"}
+BIGGEST = 2**53 - 1  # beyond it, JSON readers disagree about which integer is meant
+LONGEST_LINE = 16 * 1024 * 1024
+BEFORE_THE_FIRST = "0" * 64
+
+# The characters that RFC 8785 escapes inside a string, and how. Everything else stands for itself.
+ESCAPES = {code: f"\\u{code:04x}" for code in range(0x20)}
+ESCAPES.update({ord(char): escape for char, escape in zip('\b\t\n\f\r"\\', (r"\b", r"\t", r"\n", r"\f", r"\r", r"\"", r"\\"))})
+
+
+class Bad(ValueError):
+    """Why an event is not what it should be."""
+
+
+def canonical(value):
+    """The RFC 8785 text of a value. Events hold no floats, so none are written here."""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + value.translate(ESCAPES) + '"'
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    keys = sorted(value, key=lambda key: key.encode("utf-16-be"))  # by UTF-16 code units, as the RFC says
+    return "{" + ",".join(canonical(key) + ":" + canonical(value[key]) for key in keys) + "}"
+
+
+def parse(text):
+    """JSON, without what events never hold: floats, big integers, and two values under one key."""
+
+    def integer(digits):
+        if len(digits) > 17 or abs(int(digits)) > BIGGEST:
+            raise Bad("an integer beyond 2^53-1")
+        return int(digits)
+
+    def no_float(number):
+        raise Bad(f"a number that is not an integer: {number[:20]}")
+
+    def no_duplicates(pairs):
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise Bad("an object with the same key twice")
+        return result
+
+    try:
+        return json.loads(
+            text, parse_int=integer, parse_float=no_float, parse_constant=no_float, object_pairs_hook=no_duplicates
+        )
+    except json.JSONDecodeError as error:
+        raise Bad(f"not JSON: {error.msg}") from None
+
+
+def check_event(line, seq, previous):
+    """One line of the export, which must hold event `seq`; gives back its hash."""
+    if len(line) > LONGEST_LINE:
+        raise Bad(f"longer than {LONGEST_LINE} bytes")
+    if not line.endswith(b"\n"):
+        raise Bad("the line does not end with a newline: the file is cut off")
+    line = line[:-1]
+
+    event = parse(line.decode("utf-8"))
+    if not isinstance(event, dict):
+        raise Bad("not a JSON object")
+    if set(event) != FIELDS:
+        raise Bad("missing or unknown fields: " + ", ".join(sorted(set(event) ^ FIELDS))[:200])
+    if canonical(event).encode("utf-8") != line:
+        raise Bad("not written as canonical JSON")
+
+    if type(event["seq"]) is not int or event["seq"] != seq:
+        raise Bad(f"its seq is {event['seq']!r:.40}")
+    if event["prev_hash"] != previous:
+        raise Bad("its prev_hash is not the hash of the event before it")
+    stated = event.pop("hash")
+    if stated != hashlib.sha256(canonical(event).encode("utf-8")).hexdigest():
+        raise Bad("its hash is not the hash of its content")
+    if seq == 1 and (event["type"] != "log.started" or not isinstance(event["data"], dict) or event["data"].get("format") != 1):
+        raise Bad("a log must begin with log.started, format 1")
+    return stated
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Check an export of Curfew's audit log (JSON Lines).")
+    parser.add_argument("file", nargs="?", help="the export; standard input if not given")
+    parser.add_argument("--from", dest="checkpoint", metavar="SEQ:HASH", help="begin after this event")
+    options = parser.parse_args()
+
+    seq, head = 0, BEFORE_THE_FIRST
+    if options.checkpoint:
+        if not re.fullmatch(r"[1-9][0-9]{0,15}:[0-9a-f]{64}", options.checkpoint):
+            parser.error("--from takes SEQ:HASH, a number and 64 lower-case hex digits")
+        seq, head = int(options.checkpoint.split(":")[0]), options.checkpoint.split(":")[1]
+    try:
+        stream = open(options.file, "rb") if options.file else sys.stdin.buffer
+    except OSError as error:
+        parser.error(str(error))
+
+    count = 0
+    try:
+        while line := stream.readline(LONGEST_LINE + 1):
+            head = check_event(line, seq + 1, head)
+            seq, count = seq + 1, count + 1
+        if seq == 0:
+            raise Bad("the file is empty")
+    except (ValueError, RecursionError) as error:  # ValueError: Bad, and text that is not UTF-8
+        why = error if isinstance(error, Bad) else f"not readable text ({type(error).__name__})"
+        print(f"bad event at line {count + 1} (seq {seq + 1}): {why}")
+        return 1
+    print(f"ok: {count} events, head {seq} {head}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

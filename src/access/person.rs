@@ -1,0 +1,202 @@
+//! People, how strongly they signed in, and who caused an event.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A person of the identity store: the immutable `UserId` in its normal form.
+///
+/// Identity Center writes the same person as `UUID` or as `10hex-UUID`
+/// (`identitystore` API, `UserId`); both become the bare UUID in lower case, so that ids can be
+/// compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonId(String);
+
+impl PersonId {
+    /// Takes the UserId as any AWS answer writes it.
+    #[must_use]
+    pub fn new(user_id: &str) -> Self {
+        const UUID_LENGTH: usize = 36;
+        let lower = user_id.trim().to_ascii_lowercase();
+        let prefix = lower.len().checked_sub(UUID_LENGTH + 1).filter(|&at| {
+            at == 10
+                && lower.is_char_boundary(at)
+                && lower.as_bytes()[at] == b'-'
+                && lower[..at].bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
+        Self(prefix.map_or(lower.clone(), |at| lower[at + 1..].to_owned()))
+    }
+
+    /// The normal form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for PersonId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A person as the directory's copy knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub id: PersonId,
+    /// The `UserId` exactly as the identity store writes it, for AWS calls.
+    pub user_id: String,
+    /// A label; never an identity.
+    pub email: String,
+    /// What to call them.
+    pub name: String,
+    /// False once the identity store says `DISABLED`.
+    pub enabled: bool,
+}
+
+/// How strongly somebody proved who they are when they signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assurance {
+    /// Signed in somehow.
+    Any,
+    /// With a second factor.
+    Mfa,
+    /// With something that can't be phished (passkey, smart card).
+    PhishingResistant,
+}
+
+impl Assurance {
+    /// The word used in policy, tables and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Mfa => "mfa",
+            Self::PhishingResistant => "phishing_resistant",
+        }
+    }
+
+    /// The word as people read it.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Any => "any sign-in",
+            Self::Mfa => "a second factor",
+            Self::PhishingResistant => "a phishing-resistant sign-in (passkey or security key)",
+        }
+    }
+}
+
+impl std::str::FromStr for Assurance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "any" => Ok(Self::Any),
+            "mfa" => Ok(Self::Mfa),
+            "phishing_resistant" => Ok(Self::PhishingResistant),
+            other => Err(format!(
+                "{other:?} is not one of any, mfa, phishing_resistant"
+            )),
+        }
+    }
+}
+
+/// Where an act came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The pages.
+    Web,
+    /// `/api/v1`.
+    Api,
+}
+
+impl Channel {
+    /// The word used in tables and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A person who is signed in and acts now.
+#[derive(Clone, Debug)]
+pub struct SignedInPerson {
+    /// Who.
+    pub person: Person,
+    /// How they signed in.
+    pub assurance: Assurance,
+    /// The methods behind that, as the identity provider names them (RFC 8176).
+    pub amr: Vec<String>,
+    /// Where the act came in.
+    pub channel: Channel,
+    /// From which address.
+    pub ip: Option<IpAddr>,
+}
+
+/// Who caused an event.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// Somebody who is signed in.
+    Person(Box<SignedInPerson>),
+    /// Somebody who is not (a failed sign-in).
+    Stranger {
+        /// From which address.
+        ip: Option<IpAddr>,
+    },
+    /// Curfew itself.
+    System,
+}
+
+impl Actor {
+    /// The person behind the act, if there is one.
+    #[must_use]
+    pub fn person(&self) -> Option<&SignedInPerson> {
+        match self {
+            Self::Person(person) => Some(person),
+            Self::Stranger { .. } | Self::System => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_user_id_are_the_same_person() {
+        let bare = "A1B2C3D4-0000-4000-8000-000000000001";
+        assert_eq!(
+            PersonId::new(bare),
+            PersonId::new(&format!("906712ABCD-{bare}"))
+        );
+        assert_ne!(
+            PersonId::new(bare),
+            PersonId::new("a1b2c3d4-0000-4000-8000-000000000002")
+        );
+    }
+
+    #[test]
+    fn a_prefix_that_is_not_ten_hex_digits_stays_part_of_the_id() {
+        for odd in [
+            "zzzzzzzzzz-a1b2c3d4-0000-4000-8000-000000000001",
+            "x",
+            "",
+            "ü-",
+        ] {
+            assert_eq!(PersonId::new(odd).as_str(), odd);
+        }
+    }
+
+    #[test]
+    fn stronger_sign_ins_compare_greater() {
+        assert!(Assurance::PhishingResistant > Assurance::Mfa && Assurance::Mfa > Assurance::Any);
+    }
+}

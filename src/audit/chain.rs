@@ -1,0 +1,289 @@
+//! The chain: canonical bytes (RFC 8785), hashes (SHA-256), and the verifier that needs nothing but
+//! an export.
+//!
+//! An event's hash covers everything of it but the hash itself, the hash of the event before it
+//! included, so that a changed, dropped or moved event shows. What a chain alone can't show is a cut
+//! at its end or a rewrite from some point on: for that the verifier takes an earlier head.
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::event::{self, Event, Place};
+use crate::access::person::Actor;
+
+/// `prev_hash` of the first event.
+pub const START: [u8; 32] = [0; 32];
+
+/// Largest whole number that every JSON reader keeps exactly.
+const LARGEST: i64 = (1 << 53) - 1;
+
+/// An event in its place: ready to be stored and exported as it is.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The canonical bytes of the whole event.
+    pub canonical: Vec<u8>,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+/// Puts an event into its place.
+///
+/// # Errors
+/// If a value can't be canonicalised exactly (a float, too large a number): a defect of the caller.
+pub fn seal(event: &Event, actor: &Actor, place: &Place) -> Result<Sealed, String> {
+    let mut body = event::body(event, actor, place);
+    exact(&body)?;
+    let hash: [u8; 32] = Sha256::digest(canonical(&body)?).into();
+    body.insert("hash".to_owned(), Value::String(hex::encode(hash)));
+    Ok(Sealed {
+        canonical: canonical(&body)?,
+        hash,
+    })
+}
+
+fn canonical(body: &Map<String, Value>) -> Result<Vec<u8>, String> {
+    serde_json_canonicalizer::to_vec(body).map_err(|error| error.to_string())
+}
+
+/// Only values that mean the same to every reader (protocol A1).
+fn exact(body: &Map<String, Value>) -> Result<(), String> {
+    fn check(value: &Value) -> Result<(), String> {
+        match value {
+            Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+            Value::Number(number) => match number.as_i64() {
+                Some(whole) if whole.abs() <= LARGEST => Ok(()),
+                _ => Err(format!(
+                    "the number {number} is not a whole number within ±(2^53-1)"
+                )),
+            },
+            Value::Array(values) => values.iter().try_for_each(check),
+            Value::Object(object) => exact(object),
+        }
+    }
+    match body.keys().find(|key| !key.is_ascii()) {
+        Some(key) => Err(format!("the key {key:?} is not ASCII")),
+        None => body.values().try_for_each(check),
+    }
+}
+
+/// A point of the log: how long it is, and the hash of its last event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Number of the last event; 0 before the first.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// Before the first event.
+    pub const START: Self = Self {
+        seq: 0,
+        hash: START,
+    };
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.seq, hex::encode(self.hash))
+    }
+}
+
+impl std::str::FromStr for Head {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (seq, hash) = text
+            .split_once(':')
+            .ok_or("a checkpoint has the form SEQ:HASH")?;
+        let seq = seq
+            .parse()
+            .ok()
+            .filter(|&seq| seq >= 0)
+            .ok_or("SEQ is not a number")?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(hash, &mut bytes).map_err(|_| "HASH is not 64 hexadecimal digits")?;
+        Ok(Self { seq, hash: bytes })
+    }
+}
+
+/// Follows a log event by event.
+#[derive(Debug)]
+pub struct Verifier {
+    head: Head,
+}
+
+impl Verifier {
+    /// From the start, or from a point that is trusted already.
+    #[must_use]
+    pub fn from(head: Head) -> Self {
+        Self { head }
+    }
+
+    /// The last event that was good.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Takes the next event, in its exported bytes without the line break.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn next(&mut self, line: &[u8]) -> Result<(), String> {
+        let value: Value =
+            serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
+        let Value::Object(mut object) = value else {
+            return Err("not a JSON object".to_owned());
+        };
+        exact(&object)?;
+        // Canonical bytes have one spelling: this also finds duplicate keys and extra spaces.
+        if canonical(&object)? != line {
+            return Err("not in canonical form (RFC 8785)".to_owned());
+        }
+        let Some(Value::String(hash)) = object.remove("hash") else {
+            return Err("hash is missing".to_owned());
+        };
+        let seq = object
+            .get("seq")
+            .and_then(Value::as_i64)
+            .ok_or("seq is missing")?;
+        if seq != self.head.seq + 1 {
+            return Err(format!(
+                "seq is {seq} where {} was expected: an event is missing, doubled or moved",
+                self.head.seq + 1
+            ));
+        }
+        if object.get("prev_hash").and_then(Value::as_str) != Some(&hex::encode(self.head.hash)) {
+            return Err("prev_hash is not the hash of the event before it".to_owned());
+        }
+        let computed: [u8; 32] = Sha256::digest(canonical(&object)?).into();
+        if hash != hex::encode(computed) {
+            return Err("hash does not match the content: the event was changed".to_owned());
+        }
+        if seq == 1 && object.get("type").and_then(Value::as_str) != Some("log.started") {
+            return Err("the first event is not log.started".to_owned());
+        }
+        self.head = Head {
+            seq,
+            hash: computed,
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::id::EventId;
+    use crate::access::request::tests::at;
+    use crate::audit::event::EventType;
+
+    fn log(length: i64) -> Vec<Vec<u8>> {
+        let mut prev_hash = START;
+        (1..=length)
+            .map(|seq| {
+                let kind = if seq == 1 {
+                    EventType::LogStarted
+                } else {
+                    EventType::RequestCreated
+                };
+                let event = Event::new(kind)
+                    .with("reason", "ünïcode \u{1F600} \"quoted\"\n")
+                    .with("n", seq);
+                let place = Place {
+                    seq,
+                    id: EventId::new(at(seq)),
+                    time: at(seq),
+                    prev_hash,
+                };
+                let sealed = seal(&event, &Actor::System, &place).unwrap();
+                prev_hash = sealed.hash;
+                sealed.canonical
+            })
+            .collect()
+    }
+
+    fn verify(lines: &[Vec<u8>]) -> Result<Head, (usize, String)> {
+        let mut verifier = Verifier::from(Head::START);
+        for (index, line) in lines.iter().enumerate() {
+            verifier.next(line).map_err(|why| (index + 1, why))?;
+        }
+        Ok(verifier.head())
+    }
+
+    #[test]
+    fn an_untouched_log_verifies_to_its_head() {
+        assert_eq!(verify(&log(5)).unwrap().seq, 5);
+    }
+
+    #[test]
+    fn every_single_changed_byte_is_found_at_its_event() {
+        let good = log(3);
+        for at in 0..good[1].len() {
+            let mut lines = good.clone();
+            lines[1][at] ^= 1;
+            assert_eq!(verify(&lines).unwrap_err().0, 2, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn dropped_doubled_and_moved_events_are_found() {
+        let good = log(4);
+        for order in [
+            vec![0, 2, 3],
+            vec![0, 1, 1, 2],
+            vec![0, 2, 1, 3],
+            vec![1, 2, 3],
+        ] {
+            let lines: Vec<_> = order.iter().map(|&at| good[at].clone()).collect();
+            assert!(verify(&lines).is_err(), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_consistent_rewrite_is_found_by_an_earlier_head() {
+        let checkpoint = verify(&log(2)).unwrap();
+        let rewritten = {
+            let event = Event::new(EventType::RequestCreated);
+            let place = Place {
+                seq: 3,
+                id: EventId::new(at(3)),
+                time: at(3),
+                prev_hash: [7; 32],
+            };
+            seal(&event, &Actor::System, &place).unwrap().canonical
+        };
+        assert!(
+            Verifier::from(checkpoint)
+                .next(&rewritten)
+                .unwrap_err()
+                .contains("prev_hash")
+        );
+    }
+
+    #[test]
+    fn numbers_that_readers_would_round_are_never_sealed() {
+        let place = Place {
+            seq: 1,
+            id: EventId::new(at(1)),
+            time: at(1),
+            prev_hash: START,
+        };
+        for bad in [
+            Value::from(1.5),
+            Value::from(1_i64 << 53),
+            Value::from(u64::MAX),
+        ] {
+            let event = Event::new(EventType::LogStarted).with("n", bad);
+            assert!(seal(&event, &Actor::System, &place).is_err());
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_back_as_it_was_written() {
+        let head = verify(&log(2)).unwrap();
+        assert_eq!(head.to_string().parse(), Ok(head));
+        assert!("5:xy".parse::<Head>().is_err() && "x".parse::<Head>().is_err());
+    }
+}

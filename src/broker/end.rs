@@ -1,0 +1,144 @@
+//! Ending a grant early (promise P6: ending never waits for permission).
+//!
+//! Who: the requester, whoever decided on it, whoever may approve it now, and administrators, with no
+//! regard to policy, eligibility or whether the requester still exists; nothing is read live. Changes:
+//! the grant starts to end, or fails at once if nothing was sent. Events: `grant.end_started` or
+//! `grant.failed`; or `end.refused`. Repeating it hurries the engine.
+
+use super::decide::clean_comment;
+use super::{ActError, Broker, Kind, Refused};
+use crate::access::grant::{EndReason, GrantState};
+use crate::access::id::RequestId;
+use crate::access::person::{Actor, SignedInPerson};
+use crate::audit::event::{EventType, timestamp};
+use crate::ledger;
+use crate::postgres::change::Change;
+use crate::postgres::{assignments, decisions, grants, requests};
+
+impl Broker {
+    /// Ends what a request gave.
+    ///
+    /// # Errors
+    /// The refusal, or what broke.
+    pub async fn end(
+        &self,
+        by: &SignedInPerson,
+        id: RequestId,
+        comment: &str,
+    ) -> Result<(), ActError> {
+        let mut conn = self.db.conn().await?;
+        let request = requests::find(&mut conn, id)
+            .await?
+            .ok_or_else(Refused::not_found)?;
+        let decided = decisions::list(&mut conn, id).await?;
+        let relation = self
+            .relation(&mut conn, &by.person.id, &request, &decided)
+            .await?;
+        drop(conn);
+        let refused = match relation.may_end_as() {
+            Some(reason) => match clean_comment(comment) {
+                Err(refused) => refused,
+                Ok(comment) => match self.try_end(by, id, reason, comment).await {
+                    Ok(()) => return Ok(()),
+                    Err(ActError::Refused(refused)) => refused,
+                    Err(failed) => return Err(failed),
+                },
+            },
+            None if relation.may_see() => Refused::new(
+                Kind::Forbidden,
+                "not_concerned",
+                "Only the requester, an approver or an administrator can end this.",
+            ),
+            None => Refused::not_found(),
+        };
+        Err(self
+            .refuse(by, EventType::EndRefused, Some(&request), refused)
+            .await?
+            .into())
+    }
+
+    /// For a cancel that came after the approval.
+    pub(super) async fn end_as_requester(
+        &self,
+        by: &SignedInPerson,
+        id: RequestId,
+        comment: Option<String>,
+    ) -> Result<(), ActError> {
+        self.try_end(by, id, EndReason::Requester, comment).await
+    }
+
+    async fn try_end(
+        &self,
+        by: &SignedInPerson,
+        id: RequestId,
+        reason: EndReason,
+        comment: Option<String>,
+    ) -> Result<(), ActError> {
+        let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
+        let request = requests::lock(change.conn(), id)
+            .await?
+            .ok_or_else(Refused::not_found)?;
+        let Some(mut grant) = grants::lock_of_request(change.conn(), id).await? else {
+            let text = "There is nothing to end: this request gave no access. (A pending request can be cancelled.)";
+            return Err(Refused::new(Kind::Conflict, "no_grant", text).into());
+        };
+        let now = change.now().await?;
+        match grant.state {
+            GrantState::Ended { ended_at, .. } | GrantState::Failed { ended_at, .. } => {
+                let text = format!("This access is over since {}.", timestamp(ended_at));
+                Err(Refused::new(Kind::Conflict, "already_over", text).into())
+            }
+            GrantState::Ending { .. } => {
+                assignments::hurry(change.conn(), grant.assignment_id, now).await?;
+                change.wake();
+                change.commit_bookkeeping().await?;
+                Ok(())
+            }
+            _ => {
+                // If its time is over at this very moment, that is why it ends.
+                let reason = grant.due(now).unwrap_or(reason);
+                ledger::end(
+                    &mut change,
+                    &request,
+                    &mut grant,
+                    reason,
+                    comment.as_deref(),
+                )
+                .await?;
+                change.commit().await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends what people have who are disabled or gone by the newest copy of the directory.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn end_of_disabled(&self) -> anyhow::Result<()> {
+        let concerned = grants::requests_live_of_disabled(&mut *self.db.conn().await?).await?;
+        for id in concerned {
+            let mut change = Change::begin(&self.db, Actor::System).await?;
+            let Some(request) = requests::lock(change.conn(), id).await? else {
+                continue;
+            };
+            let Some(mut grant) = grants::lock_of_request(change.conn(), id).await? else {
+                continue;
+            };
+            if matches!(grant.state, GrantState::Ending { .. }) || grant.is_over() {
+                continue;
+            }
+            let why = "the directory says that the requester is disabled or gone";
+            ledger::end(
+                &mut change,
+                &request,
+                &mut grant,
+                EndReason::NoLongerAllowed,
+                Some(why),
+            )
+            .await?;
+            change.commit().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! `curfew audit`: export the log, and verify an export or the database itself.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use futures_util::TryStreamExt as _;
+use sqlx::postgres::PgConnectOptions;
+
+use super::say;
+use crate::audit::chain::{Head, Verifier};
+use crate::audit::export::json_lines;
+use crate::clock::Clock;
+use crate::postgres::Db;
+use crate::postgres::audit::{self, Range};
+
+/// Longest line of an export: a request of 256 kB is refused, so no event comes near.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Write all events to standard output as JSON Lines
+    Export {
+        /// The database
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+    },
+    /// Check that no event was changed, dropped or moved
+    Verify {
+        /// An export in JSON Lines; `-` for standard input; without it, the database
+        file: Option<PathBuf>,
+        /// The database, if no file is given
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: Option<String>,
+        /// Start after this event, given as SEQ:HASH, instead of at the beginning
+        #[arg(long, value_name = "SEQ:HASH")]
+        from: Option<Head>,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Export { database_url } => export(&database_url).await,
+        Command::Verify {
+            file: Some(file),
+            from,
+            ..
+        } => {
+            let reader: Box<dyn Read> = if file.as_os_str() == "-" {
+                Box::new(std::io::stdin())
+            } else {
+                Box::new(
+                    std::fs::File::open(&file)
+                        .with_context(|| format!("open {}", file.display()))?,
+                )
+            };
+            verify_file(reader, from.unwrap_or(Head::START))
+        }
+        Command::Verify {
+            file: None,
+            database_url: Some(url),
+            from,
+        } => verify_database(&url, from.unwrap_or(Head::START)).await,
+        Command::Verify { .. } => {
+            anyhow::bail!("name a file, or set DATABASE_URL to verify the database")
+        }
+    }
+}
+
+fn connect(url: &str) -> anyhow::Result<Db> {
+    let options: PgConnectOptions = url.parse().context("read the database's URL")?;
+    Ok(Db::new(options, 2, Clock::Postgres))
+}
+
+async fn export(url: &str) -> anyhow::Result<()> {
+    let db = connect(url)?;
+    let last = audit::load_head(&mut *db.conn().await?).await?.seq;
+    let mut lines = std::pin::pin!(json_lines(
+        db,
+        Range {
+            from: None,
+            until: None,
+            last
+        }
+    ));
+    let mut out = std::io::stdout().lock();
+    while let Some(some) = lines.try_next().await? {
+        out.write_all(&some)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Follows a file line by line, in constant memory.
+fn verify_file(reader: impl Read, from: Head) -> anyhow::Result<()> {
+    let mut reader = BufReader::new(reader);
+    let mut verifier = Verifier::from(from);
+    let (mut line, mut number) = (Vec::new(), 0_u64);
+    loop {
+        line.clear();
+        number += 1;
+        if (&mut reader)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            break;
+        }
+        let seq = verifier.head().seq + 1;
+        let content = line.strip_suffix(b"\n").ok_or_else(|| {
+            anyhow::anyhow!("bad event at line {number} (seq {seq}): the line is cut off")
+        })?;
+        verifier
+            .next(content)
+            .map_err(|why| anyhow::anyhow!("bad event at line {number} (seq {seq}): {why}"))?;
+    }
+    anyhow::ensure!(
+        verifier.head().seq > 0,
+        "bad event at line 1 (seq 1): the file is empty"
+    );
+    good(from, verifier.head());
+    Ok(())
+}
+
+/// Follows the database's rows, and compares the end with the head that it claims.
+async fn verify_database(url: &str, from: Head) -> anyhow::Result<()> {
+    let db = connect(url)?;
+    let head = audit::load_head(&mut *db.conn().await?).await?;
+    let mut verifier = Verifier::from(from);
+    loop {
+        let events = audit::list_after(&mut *db.conn().await?, verifier.head().seq, 1000).await?;
+        if events.is_empty() || verifier.head().seq >= head.seq {
+            break;
+        }
+        for event in events {
+            verifier
+                .next(&event.canonical)
+                .map_err(|why| anyhow::anyhow!("bad event (seq {}): {why}", event.seq))?;
+        }
+    }
+    anyhow::ensure!(
+        verifier.head().seq >= head.seq,
+        "bad event (seq {}): the log ends before the head that the database claims ({head})",
+        verifier.head().seq + 1
+    );
+    good(from, verifier.head());
+    Ok(())
+}
+
+fn good(from: Head, head: Head) {
+    say(&format!("ok: {} events, head {head}", head.seq - from.seq));
+}

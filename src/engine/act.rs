@@ -1,0 +1,416 @@
+//! Taking a step: decide under the locks, commit the intent, call Identity Center, and hand what it
+//! said to `record`. Short transactions, and no call inside any of them.
+//!
+//! Whatever happens in between (a crash, a lost answer, another engine), the rows say enough for the
+//! next pass to take the next step.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::step::{self, Picture, Step};
+use super::{Engine, locked};
+use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus};
+use crate::access::grant::{EndReason, Grant, GrantStatus};
+use crate::access::id::{AssignmentId, GrantId, OperationId};
+use crate::access::person::Actor;
+use crate::access::request::Request;
+use crate::audit::event::{Event, EventType};
+use crate::aws::permit::Permit;
+use crate::ledger;
+use crate::postgres::change::Change;
+use crate::postgres::{assignments, grants, lease, operations, requests};
+use crate::retry;
+
+/// Most steps of one assignment in one pass; the rest is for the next.
+const STEPS: usize = 16;
+
+/// Whether the pass goes on with this assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Look at it again at once.
+    Again,
+    /// Nothing more in this pass.
+    Stop,
+}
+
+/// An assignment under its locks, with everything that the decision depends on.
+struct Grasp {
+    change: Change,
+    picture: Picture,
+    now: DateTime<Utc>,
+}
+
+impl Engine {
+    /// Takes the steps of one assignment that are due.
+    ///
+    /// # Errors
+    /// If the database refuses or a row makes no sense.
+    pub(super) async fn advance(&self, id: AssignmentId) -> anyhow::Result<()> {
+        for _ in 0..STEPS {
+            if self.take_step(id).await? == Then::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Locks in order (lease, requests, grants, assignment), then reads. `None` if the lease is not
+    /// ours, or a grant appeared while we locked.
+    async fn grasp(&self, id: AssignmentId) -> anyhow::Result<Option<Grasp>> {
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some(expires_at) = lease::share(change.conn(), self.holder).await? else {
+            return Ok(None);
+        };
+        let (picture, now) = match self.picture(&mut change, id).await? {
+            Some(found) => found,
+            None => return Ok(None),
+        };
+        Ok((expires_at > now).then_some(Grasp {
+            change,
+            picture,
+            now,
+        }))
+    }
+
+    /// Locks and reads one assignment. Facts may be recorded without the lease; decisions need it.
+    pub(super) async fn picture(
+        &self,
+        change: &mut Change,
+        id: AssignmentId,
+    ) -> anyhow::Result<Option<(Picture, DateTime<Utc>)>> {
+        let locked_grants = grants::lock_live(change.conn(), id).await?;
+        let assignment = assignments::lock(change.conn(), id).await?;
+        let grants = grants::list_live(change.conn(), id).await?;
+        if !grants.iter().map(|grant| grant.id).eq(locked_grants) {
+            return Ok(None);
+        }
+        let now = change.now().await?;
+        let now = locked(&self.watch).read(now, self.db.clock.boot()).now;
+        change.not_before(now);
+        let digest = operations::digest(change.conn(), id, assignment.owned_since).await?;
+        let picture = Picture {
+            assignment,
+            grants,
+            open: digest.open,
+            stuck: digest.stuck,
+            last: digest.last,
+            create_may_arrive_until: digest.create_may_arrive_until,
+            delete_may_arrive_until: digest.delete_may_arrive_until,
+            touched_at: digest.touched_at,
+        };
+        Ok(Some((picture, now)))
+    }
+
+    async fn take_step(&self, id: AssignmentId) -> anyhow::Result<Then> {
+        let Some(Grasp {
+            mut change,
+            picture,
+            now,
+        }) = self.grasp(id).await?
+        else {
+            return Ok(Then::Stop);
+        };
+        let step = step::next(&picture, &self.settings.timing, now);
+        tracing::debug!(assignment.id = %id, ?step, "step");
+        if matches!(step, Step::Create(_) | Step::Join(_)) && locked(&self.watch).has_jumped() {
+            return Ok(Then::Stop);
+        }
+        match step {
+            Step::Idle => self.rest(change, id, None).await,
+            Step::Wait(until) => self.rest(change, id, Some(until)).await,
+            Step::EndGrant(grant, reason) => {
+                let (request, mut grant) = find(&mut change, &picture, grant).await?;
+                ledger::end(&mut change, &request, &mut grant, reason, None).await?;
+                change.commit().await?;
+                Ok(Then::Again)
+            }
+            Step::ReportOverdue(grant) => {
+                let (request, mut grant) = find(&mut change, &picture, grant).await?;
+                ledger::report_overdue(&mut change, &request, &mut grant).await?;
+                change.commit().await?;
+                Ok(Then::Again)
+            }
+            Step::Activate(grant) => {
+                let (request, mut grant) = find(&mut change, &picture, grant).await?;
+                change.record(
+                    Event::new(EventType::CreateConfirmed)
+                        .request(request.id, &request.target)
+                        .grant(grant.id),
+                );
+                ledger::activate(&mut change, &request, &mut grant).await?;
+                change.commit().await?;
+                Ok(Then::Again)
+            }
+            Step::Gone => self.finish(change, &picture).await,
+            Step::SetStuck(_) | Step::GiveUp(_) => self.abandon(change, &picture, step, now).await,
+            Step::Delete => self.delete(change, picture, now).await,
+            Step::Create(grant) | Step::Join(grant) => {
+                drop(change);
+                self.start(id, &picture, step, grant).await
+            }
+            Step::Look | Step::Describe(_) | Step::FindLost(_) => {
+                drop(change);
+                if !self.take_call() {
+                    return Ok(Then::Stop);
+                }
+                match step {
+                    Step::Look => self.look(&picture, now).await,
+                    Step::Describe(operation) => self.ask(&picture, operation).await,
+                    _ => self.find_lost(&picture, now).await,
+                }
+            }
+        }
+    }
+
+    async fn rest(
+        &self,
+        mut change: Change,
+        id: AssignmentId,
+        until: Option<DateTime<Utc>>,
+    ) -> anyhow::Result<Then> {
+        assignments::set_next(change.conn(), id, until).await?;
+        change.commit_bookkeeping().await?;
+        Ok(Then::Stop)
+    }
+
+    /// Confirmed gone: every ending grant is over, and the assignment is not ours any more.
+    async fn finish(&self, mut change: Change, picture: &Picture) -> anyhow::Result<Then> {
+        for grant in picture
+            .grants
+            .iter()
+            .filter(|grant| grant.status() == GrantStatus::Ending)
+        {
+            let (request, mut grant) = find(&mut change, picture, grant.id).await?;
+            change.record(
+                Event::new(EventType::DeleteConfirmed)
+                    .request(request.id, &request.target)
+                    .grant(grant.id),
+            );
+            ledger::confirm_gone(&mut change, &request, &mut grant).await?;
+        }
+        assignments::let_go(
+            change.conn(),
+            picture.assignment.id,
+            picture.assignment.revision,
+        )
+        .await?;
+        change.wake();
+        if picture
+            .grants
+            .iter()
+            .any(|grant| grant.status() == GrantStatus::Ending)
+        {
+            change.commit().await?;
+        } else {
+            change.commit_bookkeeping().await?;
+        }
+        Ok(Then::Again)
+    }
+
+    /// An operation that never ends, or an answer that never comes: stop waiting for it.
+    async fn abandon(
+        &self,
+        mut change: Change,
+        picture: &Picture,
+        step: Step,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Then> {
+        let Some(mut operation) = picture.open.clone() else {
+            return Ok(Then::Again);
+        };
+        let from = operation.status;
+        if let Step::SetStuck(_) = step {
+            operation.status = OperationStatus::Stuck;
+            operation.next_look_at = Some(now + TimeDelta::minutes(1));
+            tracing::error!(operation.id = %operation.id, kind = operation.kind.as_str(), "an operation does not finish in Identity Center");
+        } else {
+            operation.status = OperationStatus::Lost;
+            operation.resolved_at = Some(now);
+        }
+        operations::save(change.conn(), &operation, from, now, None).await?;
+        self.close(&mut change, picture, &operation, None).await?;
+        change.commit().await?;
+        Ok(Then::Again)
+    }
+
+    /// Commits the intent of a delete, and sends it.
+    async fn delete(
+        &self,
+        mut change: Change,
+        picture: Picture,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Then> {
+        if !locked(&self.outstanding).open(&picture.assignment.account_id) {
+            return Ok(Then::Stop);
+        }
+        if !self.take_call() {
+            locked(&self.outstanding).close(&picture.assignment.account_id);
+            return Ok(Then::Stop);
+        }
+        let operation = self
+            .intend(
+                &mut change,
+                &picture.assignment,
+                OperationKind::Delete,
+                None,
+                now,
+            )
+            .await?;
+        self.record(
+            &mut change,
+            &picture,
+            &operation,
+            EventType::DeleteIntended,
+            None,
+        )
+        .await?;
+        change.commit().await?;
+        let answer = self.identity_center.delete(&picture.assignment).await;
+        self.take_answer(&picture.assignment, operation.id, answer)
+            .await
+    }
+
+    /// Checks that access may start (P1), then shares what is there or sends a create.
+    async fn start(
+        &self,
+        id: AssignmentId,
+        picture: &Picture,
+        step: Step,
+        grant: GrantId,
+    ) -> anyhow::Result<Then> {
+        let Some(grant) = picture
+            .grants
+            .iter()
+            .find(|candidate| candidate.id == grant)
+        else {
+            return Ok(Then::Again);
+        };
+        let live = match self.evidence(grant).await {
+            Ok(live) => live,
+            Err(error) => {
+                tracing::warn!(grant.id = %grant.id, error = format!("{error:#}"), "the directory can't be read; access waits");
+                return self
+                    .retry_later(id, retry::STARTING_CAP, &format!("{error:#}"))
+                    .await;
+            }
+        };
+        let is_create = matches!(step, Step::Create(_));
+        let permit = Permit::start(&self.db.clock, self.settings.permit);
+        let Some(Grasp {
+            mut change,
+            picture,
+            now,
+        }) = self.grasp(id).await?
+        else {
+            return Ok(Then::Stop);
+        };
+        if step::next(&picture, &self.settings.timing, now) != step
+            || now - live.read_at > self.settings.check_max_age
+        {
+            return Ok(Then::Again);
+        }
+        let (request, mut grant) = find(&mut change, &picture, grant.id).await?;
+        if let Err(why) = self.judge(&mut change, &request, &live).await? {
+            ledger::end(
+                &mut change,
+                &request,
+                &mut grant,
+                EndReason::NoLongerAllowed,
+                Some(&why.to_string()),
+            )
+            .await?;
+            change.commit().await?;
+            return Ok(Then::Again);
+        }
+        if is_create
+            && (!locked(&self.outstanding).open(&picture.assignment.account_id)
+                || !self.take_call())
+        {
+            return Ok(Then::Stop);
+        }
+        if grant.status() == GrantStatus::Scheduled {
+            ledger::provision(&mut change, &request, &mut grant).await?;
+        }
+        if !is_create {
+            change.commit().await?;
+            return Ok(Then::Again);
+        }
+        let from = grant.status();
+        grant.mark_sent(now)?;
+        grants::save(change.conn(), &grant, from).await?;
+        let operation = self
+            .intend(
+                &mut change,
+                &picture.assignment,
+                OperationKind::Create,
+                Some(grant.id),
+                now,
+            )
+            .await?;
+        self.record(
+            &mut change,
+            &picture,
+            &operation,
+            EventType::CreateIntended,
+            None,
+        )
+        .await?;
+        change.commit().await?;
+        let answer = self
+            .identity_center
+            .create(&picture.assignment, permit)
+            .await;
+        self.take_answer(&picture.assignment, operation.id, answer)
+            .await
+    }
+
+    /// The row of an attempt, before it is sent. From a create's on the assignment is ours.
+    async fn intend(
+        &self,
+        change: &mut Change,
+        assignment: &Assignment,
+        kind: OperationKind,
+        grant_id: Option<GrantId>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Operation> {
+        let permit = TimeDelta::from_std(self.settings.permit)?;
+        let answer_by = now + permit + TimeDelta::from_std(self.settings.call_timeout)?;
+        let operation = Operation {
+            id: OperationId::new(now),
+            kind,
+            grant_id,
+            status: OperationStatus::Intended,
+            intended_at: now,
+            answer_by,
+            unresolved_until: answer_by + self.settings.timing.settle,
+            aws_id: None,
+            looks: 0,
+            next_look_at: None,
+            resolved_at: None,
+        };
+        operations::insert(
+            change.conn(),
+            assignment.id,
+            &assignment.account_id,
+            &operation,
+        )
+        .await?;
+        let owned_since = (kind == OperationKind::Create).then_some(now);
+        assignments::touch(change.conn(), assignment.id, owned_since).await?;
+        assignments::set_next(change.conn(), assignment.id, Some(answer_by)).await?;
+        Ok(operation)
+    }
+}
+
+/// A live grant with its request.
+pub(super) async fn find(
+    change: &mut Change,
+    picture: &Picture,
+    id: GrantId,
+) -> anyhow::Result<(Request, Grant)> {
+    let grant = picture.grants.iter().find(|grant| grant.id == id).cloned();
+    let grant =
+        grant.ok_or_else(|| anyhow::anyhow!("the grant {id} is not among the live ones"))?;
+    let request = requests::find(change.conn(), grant.request_id).await?;
+    let request = request.ok_or_else(|| anyhow::anyhow!("the grant {id} has no request"))?;
+    Ok((request, grant))
+}

@@ -1,0 +1,59 @@
+//! May this grant's access start? Reads the evidence live, then judges by the pure check.
+
+use super::Engine;
+use crate::access::decision::RuleGroups;
+use crate::access::grant::Grant;
+use crate::access::request::Request;
+use crate::directory::LiveEvidence;
+use crate::policy::recheck::{NoLongerAllowed, recheck};
+use crate::postgres::change::Change;
+use crate::postgres::{decisions, directory, policies, requests};
+
+impl Engine {
+    /// What the identity store says now of everybody whose standing the grant rests on.
+    ///
+    /// # Errors
+    /// If it does not answer: then access waits, and never proceeds.
+    pub(super) async fn evidence(&self, grant: &Grant) -> anyhow::Result<LiveEvidence> {
+        let mut conn = self.db.conn().await?;
+        let request = requests::find(&mut conn, grant.request_id).await?;
+        let request =
+            request.ok_or_else(|| anyhow::anyhow!("the grant {} has no request", grant.id))?;
+        let decided = decisions::list(&mut conn, request.id).await?;
+        let in_force = policies::find_in_force(&mut conn).await?;
+        drop(conn);
+        let groups = in_force
+            .and_then(|in_force| in_force.groups(in_force.policy.rule(&request.rule)?).ok());
+        let groups = groups.unwrap_or_else(|| RuleGroups {
+            requesters: [].into(),
+            approvers: [].into(),
+        });
+        self.directory
+            .evidence(&self.db, &request, &decided, None, &groups)
+            .await
+    }
+
+    /// Judges under the locks, by the policy as it is now.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub(super) async fn judge(
+        &self,
+        change: &mut Change,
+        request: &Request,
+        live: &LiveEvidence,
+    ) -> anyhow::Result<Result<(), NoLongerAllowed>> {
+        let decided = decisions::list(change.conn(), request.id).await?;
+        let account = directory::find_account(change.conn(), request.target.account_id()).await?;
+        let Some(in_force) = policies::find_in_force(change.conn()).await? else {
+            return Ok(Err(NoLongerAllowed::RuleGone(request.rule.clone())));
+        };
+        Ok(recheck(
+            &in_force,
+            request,
+            &decided,
+            account.as_ref(),
+            &live.evidence,
+        ))
+    }
+}

@@ -1,0 +1,353 @@
+//! The engine: makes Identity Center agree with the grants.
+//!
+//! One at a time, on whichever replica holds the lease; and correct even if two act for a moment,
+//! because every decision is taken under the locks of its rows and every attempt is committed before
+//! it is sent. A pass is `tick`, which tests call by hand; `run` sleeps until something is due or
+//! somebody knocks. Nothing exists only as a timer: a pass finds all its work in the rows.
+//!
+//! `step` decides, `act` does, `record` keeps what came of it, `check` asks whether access may start, `budget` and `watch` bound
+//! calls and distrust clocks.
+
+mod act;
+mod budget;
+mod check;
+mod record;
+pub mod step;
+mod watch;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use tokio::sync::watch as signal;
+use tokio_util::sync::CancellationToken;
+
+use self::budget::{Calls, Outstanding};
+use self::watch::Watch;
+use crate::access::assignment::OperationKind;
+use crate::access::id::HolderId;
+use crate::access::person::Actor;
+use crate::audit::event::{Event, EventType};
+use crate::aws::answer::CallFailed;
+use crate::aws::identity_center::IdentityCenter;
+use crate::directory::Directory;
+use crate::postgres::change::Change;
+use crate::postgres::lease::{self, Lease};
+use crate::postgres::{Db, assignments, installation, operations};
+use crate::settings::Settings;
+
+/// Assignments that are worked on at the same time within a pass.
+const AT_ONCE: usize = 8;
+
+/// Most assignments that one pass looks at.
+const PER_PASS: i64 = 1000;
+
+/// From so many operations in progress on, one listing is cheaper than a look at each.
+const WORTH_A_LISTING: i64 = 3;
+
+/// Between two shared listings.
+const SHARED_LOOK: TimeDelta = TimeDelta::milliseconds(500);
+
+/// An operation that is open for longer does not make others in its account wait.
+const HOLDS_ACCOUNT: TimeDelta = TimeDelta::seconds(60);
+
+/// Longest sleep between two passes: what a lost wake-up costs at most.
+const LONGEST_SLEEP: Duration = Duration::from_secs(2);
+
+/// Shortest sleep between two passes, when work is due that may not go yet.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// A pass that has not finished for so long stops the heartbeat: somebody else should take over.
+const PASS_MUST_FINISH: Duration = Duration::from_secs(30);
+
+/// The engine of one process.
+#[derive(Debug)]
+pub struct Engine {
+    db: Db,
+    directory: Directory,
+    identity_center: IdentityCenter,
+    settings: Settings,
+    holder: HolderId,
+    calls: Mutex<Calls>,
+    outstanding: Mutex<Outstanding>,
+    watch: Mutex<Watch>,
+    status: Mutex<Status>,
+}
+
+/// What one pass came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// It had the lease.
+    pub led: bool,
+    /// How many assignments it looked at.
+    pub looked_at: usize,
+    /// When the next one is due.
+    pub next_at: Option<DateTime<Utc>>,
+}
+
+/// How the engine of this process is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// A pass has finished since the start.
+    pub has_passed: bool,
+    /// It holds the lease.
+    pub leads: bool,
+    /// Why nothing is sent to AWS, if so.
+    pub halted: Option<String>,
+    /// What went wrong in the last pass, if anything.
+    pub last_error: Option<String>,
+    #[serde(skip)]
+    passed_at: Duration,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// An engine, with a fresh identity of its own.
+    ///
+    /// # Errors
+    /// If the database can't be asked for the time.
+    pub async fn new(db: Db, directory: Directory, settings: Settings) -> anyhow::Result<Self> {
+        let now = db.clock.now(&mut *db.conn().await?).await?;
+        let boot = db.clock.boot();
+        Ok(Self {
+            identity_center: directory.aws.identity_center(&directory.instance),
+            directory,
+            settings,
+            holder: HolderId::new(now),
+            calls: Mutex::new(Calls::new(settings.calls_per_second, boot)),
+            outstanding: Mutex::new(Outstanding::default()),
+            watch: Mutex::new(Watch::default()),
+            status: Mutex::new(Status {
+                passed_at: boot,
+                ..Status::default()
+            }),
+            db,
+        })
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        locked(&self.status).clone()
+    }
+
+    /// One pass: keep the lease, then take every step that is due.
+    ///
+    /// # Errors
+    /// If the database or, at a take-over, Identity Center can't be asked. What is wrong with a
+    /// single assignment is logged and does not stop the others.
+    pub async fn tick(&self) -> anyhow::Result<Pass> {
+        let pass = self.pass().await;
+        let mut status = locked(&self.status);
+        status.passed_at = self.db.clock.boot();
+        match &pass {
+            Ok(pass) => {
+                status.has_passed = true;
+                status.leads = pass.led;
+                status.last_error = None;
+            }
+            Err(error) => status.last_error = Some(format!("{error:#}")),
+        }
+        pass
+    }
+
+    async fn pass(&self) -> anyhow::Result<Pass> {
+        if let Some(until) = self.hold_lease().await? {
+            return Ok(Pass {
+                led: false,
+                looked_at: 0,
+                next_at: Some(until),
+            });
+        }
+        let mut conn = self.db.conn().await?;
+        let now = self.read_time(&mut conn).await?;
+        let open = operations::open_accounts(&mut conn, now - HOLDS_ACCOUNT).await?;
+        *locked(&self.outstanding) = Outstanding::new(self.settings.outstanding, open);
+        for kind in [OperationKind::Create, OperationKind::Delete] {
+            self.look_at_many(&mut conn, kind, now).await?;
+        }
+        let due = assignments::list_due(&mut conn, now, PER_PASS).await?;
+        drop(conn);
+        let looked_at = due.len();
+        futures_util::stream::iter(due)
+            .for_each_concurrent(AT_ONCE, async |due| {
+                if let Err(error) = self.advance(due.id).await {
+                    tracing::error!(assignment.id = %due.id, error = format!("{error:#}"), "a step failed; it is taken again");
+                    locked(&self.status).last_error = Some(format!("{error:#}"));
+                }
+            })
+            .await;
+        let next_at = assignments::next_due(&mut *self.db.conn().await?).await?;
+        Ok(Pass {
+            led: true,
+            looked_at,
+            next_at,
+        })
+    }
+
+    /// Keeps or takes the lease. `Some`: somebody else has it until then.
+    async fn hold_lease(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let renewed_at = lease::renewed_at(change.conn()).await?;
+        let now = self.db.clock.now(change.conn()).await?;
+        let now = renewed_at.map_or(now, |renewed| renewed.max(now));
+        let took = lease::hold(change.conn(), self.holder, now, self.settings.lease_ttl).await?;
+        match took {
+            Lease::HeldUntil(until) => {
+                locked(&self.status).leads = false;
+                return Ok(Some(until));
+            }
+            Lease::Renewed => change.commit_bookkeeping().await?,
+            Lease::Taken => {
+                self.compare_worlds(change.conn()).await?;
+                change.record(
+                    Event::new(EventType::LeaseTaken).with("holder", self.holder.to_string()),
+                );
+                change.commit().await?;
+                tracing::info!(holder = %self.holder, "this engine leads");
+            }
+        }
+        locked(&self.status).halted = None;
+        Ok(None)
+    }
+
+    /// Is this the organisation that the database belongs to? Asked at every take-over; on any
+    /// difference nothing is sent to AWS.
+    async fn compare_worlds(&self, conn: &mut sqlx::PgConnection) -> anyhow::Result<()> {
+        let of_database = installation::find(conn)
+            .await?
+            .context("this database belongs to no installation yet")?;
+        let of_aws = &self.directory.instance;
+        if of_database.instance_arn == of_aws.arn
+            && of_database.identity_store_id == of_aws.identity_store_id
+        {
+            return Ok(());
+        }
+        let why = format!(
+            "this database belongs to {} ({}), but the AWS credentials lead to {} ({}); nothing is sent to AWS",
+            of_database.instance_arn,
+            of_database.identity_store_id,
+            of_aws.arn,
+            of_aws.identity_store_id
+        );
+        locked(&self.status).halted = Some(why.clone());
+        anyhow::bail!(why)
+    }
+
+    /// The engine's time: the database's, distrusted.
+    async fn read_time(&self, conn: &mut sqlx::PgConnection) -> anyhow::Result<DateTime<Utc>> {
+        let database = self.db.clock.now(conn).await?;
+        let reading = locked(&self.watch).read(database, self.db.clock.boot());
+        if let Some(off) = reading.just_jumped {
+            tracing::error!(
+                seconds = off.num_seconds(),
+                "the database's clock jumped; no access is given until a restart, endings go on"
+            );
+            let mut change = Change::begin(&self.db, Actor::System).await?;
+            change.record(Event::new(EventType::ClockJumped).with("seconds", off.num_seconds()));
+            change.commit().await?;
+        }
+        Ok(reading.now)
+    }
+
+    /// Many operations are in progress: one listing tells which of them still are, so that only
+    /// those that left it are asked for one by one (protocol L5).
+    async fn look_at_many(
+        &self,
+        conn: &mut sqlx::PgConnection,
+        kind: OperationKind,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let (all, due) = operations::count_in_progress(conn, kind, now).await?;
+        if all < WORTH_A_LISTING || due < WORTH_A_LISTING || !self.take_call() {
+            return Ok(());
+        }
+        match self.identity_center.in_progress(kind).await {
+            Ok(still) => operations::postpone(conn, &still, now + SHARED_LOOK).await?,
+            Err(error) => self.note_failure(&error),
+        }
+        Ok(())
+    }
+
+    fn take_call(&self) -> bool {
+        locked(&self.calls).take(self.db.clock.boot())
+    }
+
+    fn note_failure(&self, error: &CallFailed) {
+        if error.is_throttled {
+            locked(&self.calls).slow_down();
+        }
+        tracing::warn!(error = %error, "a call to AWS failed; it is made again");
+    }
+
+    /// Passes until it is told to stop, then gives the lease up.
+    ///
+    /// It wakes when something is due, when somebody knocks, and every two seconds in any case.
+    pub async fn run(&self, mut knock: signal::Receiver<u64>, stop: CancellationToken) {
+        let passes = async {
+            loop {
+                knock.mark_unchanged();
+                let sleep = match self.tick().await {
+                    Ok(pass) => self.until(pass.next_at).await,
+                    Err(error) => {
+                        tracing::error!(
+                            error = format!("{error:#}"),
+                            "a pass of the engine failed; the next one follows"
+                        );
+                        Duration::from_secs(1)
+                    }
+                };
+                tokio::select! {
+                    () = tokio::time::sleep(sleep) => {}
+                    changed = knock.changed() => if changed.is_err() { tokio::time::sleep(sleep).await; },
+                }
+            }
+        };
+        tokio::select! {
+            () = passes => {}
+            () = self.heartbeat() => {}
+            () = stop.cancelled() => {}
+        }
+        let given_up = async { lease::give_up(&mut *self.db.conn().await?, self.holder).await };
+        if let Err(error) = given_up.await {
+            tracing::warn!(%error, "the lease could not be given up; it runs out by itself");
+        }
+    }
+
+    /// Renews the lease while passes finish. A pass that hangs lets it run out.
+    async fn heartbeat(&self) {
+        loop {
+            tokio::time::sleep(self.settings.heartbeat).await;
+            let status = self.status();
+            if !status.leads
+                || self.db.clock.boot().saturating_sub(status.passed_at) > PASS_MUST_FINISH
+            {
+                continue;
+            }
+            if let Err(error) = self.hold_lease().await {
+                tracing::warn!(error = format!("{error:#}"), "a heartbeat failed");
+            }
+        }
+    }
+
+    /// How long to sleep for an instant on the database's clock.
+    async fn until(&self, next_at: Option<DateTime<Utc>>) -> Duration {
+        let Some(next_at) = next_at else {
+            return LONGEST_SLEEP;
+        };
+        let now = async { anyhow::Ok(self.db.clock.now(&mut *self.db.conn().await?).await?) };
+        match now.await {
+            Ok(now) => (next_at - now)
+                .to_std()
+                .unwrap_or_default()
+                .clamp(SHORTEST_SLEEP, LONGEST_SLEEP),
+            Err(_) => LONGEST_SLEEP,
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! Recording facts: what Identity Center answered, how an operation ended, what a listing showed.
+//!
+//! Facts need no lease: whoever learns one records it, if the rows still fit it. What follows from
+//! them is `step`'s to say, but for one thing: a create that failed takes its grants along in the
+//! same transaction.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::act::{Then, find};
+use super::step::Picture;
+use super::{Engine, locked};
+use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus, Sight};
+use crate::access::grant::{EndReason, GrantStatus};
+use crate::access::id::{AssignmentId, OperationId};
+use crate::access::person::Actor;
+use crate::audit::event::{Event, EventType};
+use crate::aws::answer::{Answer, CallFailed, Outcome, Progress, Refusal};
+use crate::ledger;
+use crate::postgres::change::Change;
+use crate::postgres::{assignments, operations};
+use crate::retry;
+
+/// Soonest and latest first look at an operation, whatever was observed.
+const FIRST_LOOK: (f64, f64) = (0.5, 30.0);
+
+impl Engine {
+    /// Records what Identity Center answered to a create or delete.
+    pub(super) async fn take_answer(
+        &self,
+        assignment: &Assignment,
+        id: OperationId,
+        answer: Answer,
+    ) -> anyhow::Result<Then> {
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some((picture, now)) = self.picture(&mut change, assignment.id).await? else {
+            return Ok(Then::Stop);
+        };
+        let mine = picture
+            .open
+            .clone()
+            .filter(|open| open.id == id && open.status == OperationStatus::Intended);
+        // Otherwise somebody gave the attempt up meanwhile; what it did shows in the listing.
+        let Some(mut operation) = mine else {
+            return Ok(Then::Again);
+        };
+        match answer {
+            Answer::Accepted { aws_id, outcome } => {
+                operation.status = OperationStatus::InProgress;
+                operation.next_look_at =
+                    Some(now + self.first_look(&mut change, operation.kind).await?);
+                operation.aws_id = Some(aws_id);
+                operations::save(
+                    change.conn(),
+                    &operation,
+                    OperationStatus::Intended,
+                    now,
+                    None,
+                )
+                .await?;
+                assignments::set_next(change.conn(), assignment.id, operation.next_look_at).await?;
+                let accepted = by_kind(
+                    operation.kind,
+                    EventType::CreateAccepted,
+                    EventType::DeleteAccepted,
+                );
+                self.record(&mut change, &picture, &operation, accepted, None)
+                    .await?;
+                if let Some(outcome) = outcome {
+                    self.resolve(&mut change, &picture, operation, outcome, now)
+                        .await?;
+                }
+            }
+            Answer::Refused {
+                refusal: Refusal::Missing,
+                detail,
+            } if operation.kind == OperationKind::Delete => {
+                self.resolve(
+                    &mut change,
+                    &picture,
+                    operation,
+                    Outcome::Failed(detail),
+                    now,
+                )
+                .await?;
+            }
+            Answer::Refused { refusal, detail } => {
+                self.take_refusal(&mut change, &picture, operation, refusal, &detail, now)
+                    .await?;
+            }
+            Answer::Unknown { detail } => {
+                tracing::warn!(operation.id = %id, detail, "no answer to an attempt; looking for what it did");
+                let look_at = now + TimeDelta::seconds(1);
+                operations::expect_no_answer(change.conn(), id, look_at).await?;
+                assignments::set_next(change.conn(), assignment.id, Some(look_at)).await?;
+                change.commit_bookkeeping().await?;
+                return Ok(Then::Again);
+            }
+        }
+        change.commit().await?;
+        Ok(Then::Again)
+    }
+
+    /// Definitely not accepted: try again, or, where that can't help, end what waited for it.
+    async fn take_refusal(
+        &self,
+        change: &mut Change,
+        picture: &Picture,
+        mut operation: Operation,
+        refusal: Refusal,
+        detail: &str,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        if refusal == Refusal::Throttled {
+            locked(&self.calls).slow_down();
+        }
+        tracing::warn!(operation.id = %operation.id, kind = operation.kind.as_str(), detail, "Identity Center refused an attempt");
+        let from = operation.status;
+        operation.status = OperationStatus::Refused;
+        operation.resolved_at = Some(now);
+        operations::save(change.conn(), &operation, from, now, Some(detail)).await?;
+        self.back_off(change, picture, operation.kind, detail, now)
+            .await?;
+        self.close(change, picture, &operation, Some(detail))
+            .await?;
+        if operation.kind == OperationKind::Create
+            && matches!(refusal, Refusal::Permanent | Refusal::Missing)
+        {
+            self.fail_provisioning(change, picture, detail).await?;
+        }
+        Ok(())
+    }
+
+    /// An operation ended, by Identity Center's word.
+    async fn resolve(
+        &self,
+        change: &mut Change,
+        picture: &Picture,
+        mut operation: Operation,
+        outcome: Outcome,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let from = operation.status;
+        let detail = match outcome {
+            Outcome::Succeeded => {
+                operation.status = OperationStatus::Succeeded;
+                None
+            }
+            Outcome::Failed(reason) => {
+                operation.status = OperationStatus::Failed;
+                Some(reason)
+            }
+        };
+        operation.resolved_at = Some(now);
+        operations::save(change.conn(), &operation, from, now, detail.as_deref()).await?;
+        match &detail {
+            None => assignments::succeed(change.conn(), picture.assignment.id).await?,
+            Some(reason) => {
+                self.back_off(change, picture, operation.kind, reason, now)
+                    .await?
+            }
+        }
+        self.close(change, picture, &operation, detail.as_deref())
+            .await?;
+        if let (OperationKind::Create, Some(reason)) = (operation.kind, &detail) {
+            self.fail_provisioning(change, picture, reason).await?;
+        }
+        Ok(())
+    }
+
+    /// A create failed for good: what waited for it ends. Never trusted alone: a delete follows.
+    async fn fail_provisioning(
+        &self,
+        change: &mut Change,
+        picture: &Picture,
+        detail: &str,
+    ) -> anyhow::Result<()> {
+        for grant in picture
+            .grants
+            .iter()
+            .filter(|grant| grant.status() == GrantStatus::Provisioning)
+        {
+            let (request, mut grant) = find(change, picture, grant.id).await?;
+            ledger::end(
+                change,
+                &request,
+                &mut grant,
+                EndReason::ProvisioningFailed,
+                Some(detail),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// An operation is not open any more: listings from before count no more, its place is free, and
+    /// the event says what became of it.
+    pub(super) async fn close(
+        &self,
+        change: &mut Change,
+        picture: &Picture,
+        operation: &Operation,
+        detail: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let kind = match operation.status {
+            OperationStatus::Succeeded => by_kind(
+                operation.kind,
+                EventType::CreateSucceeded,
+                EventType::DeleteSucceeded,
+            ),
+            OperationStatus::Failed => by_kind(
+                operation.kind,
+                EventType::CreateFailed,
+                EventType::DeleteFailed,
+            ),
+            OperationStatus::Refused => by_kind(
+                operation.kind,
+                EventType::CreateRefused,
+                EventType::DeleteRefused,
+            ),
+            OperationStatus::Stuck => by_kind(
+                operation.kind,
+                EventType::CreateStuck,
+                EventType::DeleteStuck,
+            ),
+            _ => by_kind(operation.kind, EventType::CreateLost, EventType::DeleteLost),
+        };
+        assignments::touch(change.conn(), picture.assignment.id, None).await?;
+        locked(&self.outstanding).close(&picture.assignment.account_id);
+        self.record(change, picture, operation, kind, detail).await
+    }
+
+    /// An event about an operation: of the grant that a create is for, of the oldest ending grant for
+    /// a delete.
+    pub(super) async fn record(
+        &self,
+        change: &mut Change,
+        picture: &Picture,
+        operation: &Operation,
+        kind: EventType,
+        detail: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let about = picture
+            .grants
+            .iter()
+            .find(|grant| match operation.grant_id {
+                Some(id) => grant.id == id,
+                None => grant.status() == GrantStatus::Ending,
+            });
+        let mut event = Event::new(kind)
+            .with("operation", operation.id.to_string())
+            .with("aws_request_id", operation.aws_id.clone())
+            .with("detail", detail);
+        if let Some(grant) = about {
+            let (request, grant) = find(change, picture, grant.id).await?;
+            event = event.request(request.id, &request.target).grant(grant.id);
+        }
+        change.record(event);
+        Ok(())
+    }
+
+    /// Asks how an operation goes.
+    pub(super) async fn ask(&self, picture: &Picture, id: OperationId) -> anyhow::Result<Then> {
+        let asked = [&picture.open, &picture.stuck]
+            .into_iter()
+            .flatten()
+            .find(|operation| operation.id == id);
+        let Some((kind, Some(aws_id))) =
+            asked.map(|operation| (operation.kind, operation.aws_id.clone()))
+        else {
+            return Ok(Then::Stop);
+        };
+        let progress = match self.identity_center.progress(kind, &aws_id).await {
+            Ok(progress) => progress,
+            Err(error) => return self.call_failed(picture, &error).await,
+        };
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
+            return Ok(Then::Again);
+        };
+        let still = [&picture.open, &picture.stuck]
+            .into_iter()
+            .flatten()
+            .find(|operation| operation.id == id)
+            .cloned();
+        let Some(mut operation) = still else {
+            return Ok(Then::Again);
+        };
+        match progress {
+            Progress::Pending => {
+                let from = operation.status;
+                operation.looks += 1;
+                operation.next_look_at = Some(now + next_look(operation.looks));
+                operations::save(change.conn(), &operation, from, now, None).await?;
+                change.commit_bookkeeping().await?;
+            }
+            Progress::Done(outcome) => {
+                self.resolve(&mut change, &picture, operation, outcome, now)
+                    .await?;
+                change.commit().await?;
+            }
+            Progress::Forgotten => {
+                let from = operation.status;
+                operation.status = OperationStatus::Lost;
+                operation.resolved_at = Some(now);
+                operations::save(
+                    change.conn(),
+                    &operation,
+                    from,
+                    now,
+                    Some("Identity Center does not know it"),
+                )
+                .await?;
+                self.close(
+                    &mut change,
+                    &picture,
+                    &operation,
+                    Some("Identity Center does not know it"),
+                )
+                .await?;
+                change.commit().await?;
+            }
+        }
+        Ok(Then::Again)
+    }
+
+    /// One complete listing. It counts only if no operation was opened or resolved meanwhile.
+    pub(super) async fn look(
+        &self,
+        picture: &Picture,
+        began_at: DateTime<Utc>,
+    ) -> anyhow::Result<Then> {
+        let of = &picture.assignment;
+        let present = match self.identity_center.is_assigned(of).await {
+            Ok(present) => present,
+            Err(error) => return self.call_failed(picture, &error).await,
+        };
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let current = assignments::lock(change.conn(), of.id).await?;
+        let sight = Sight::after(current.sight, present, began_at);
+        assignments::see(change.conn(), of.id, of.revision, sight).await?;
+        change.commit_bookkeeping().await?;
+        Ok(Then::Again)
+    }
+
+    /// The answer to a create never came. If Identity Center knows an operation of this tuple that we
+    /// don't, it is that one; otherwise the attempt is lost.
+    pub(super) async fn find_lost(
+        &self,
+        picture: &Picture,
+        began_at: DateTime<Utc>,
+    ) -> anyhow::Result<Then> {
+        let Some(lost) = &picture.open else {
+            return Ok(Then::Again);
+        };
+        let found = match self.find_unknown_create(picture, lost.intended_at).await {
+            Ok(found) => found,
+            Err(error) => return self.call_failed(picture, &error).await,
+        };
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
+            return Ok(Then::Again);
+        };
+        let same = picture
+            .open
+            .clone()
+            .filter(|open| open.id == lost.id && open.status == OperationStatus::Intended);
+        let Some(mut operation) = same else {
+            return Ok(Then::Again);
+        };
+        match found {
+            Some(aws_id) => {
+                operation.status = OperationStatus::InProgress;
+                operation.aws_id = Some(aws_id);
+                operation.next_look_at = Some(now);
+                operations::save(
+                    change.conn(),
+                    &operation,
+                    OperationStatus::Intended,
+                    now,
+                    Some("found by listing"),
+                )
+                .await?;
+                self.record(
+                    &mut change,
+                    &picture,
+                    &operation,
+                    EventType::CreateAccepted,
+                    Some("found by listing"),
+                )
+                .await?;
+            }
+            None => {
+                operation.status = OperationStatus::Lost;
+                operation.resolved_at = Some(now);
+                operations::save(
+                    change.conn(),
+                    &operation,
+                    OperationStatus::Intended,
+                    now,
+                    None,
+                )
+                .await?;
+                self.back_off(
+                    &mut change,
+                    &picture,
+                    OperationKind::Create,
+                    "no answer",
+                    began_at,
+                )
+                .await?;
+                self.close(&mut change, &picture, &operation, None).await?;
+            }
+        }
+        change.commit().await?;
+        Ok(Then::Again)
+    }
+
+    async fn find_unknown_create(
+        &self,
+        picture: &Picture,
+        since: DateTime<Utc>,
+    ) -> Result<Option<String>, CallFailed> {
+        let recent = self.identity_center.recent_creates(since).await?;
+        let known = async { operations::known(&mut *self.db.conn().await?, &recent).await }.await;
+        let known = known.map_err(|error| CallFailed {
+            is_throttled: false,
+            detail: error.to_string(),
+        })?;
+        for aws_id in recent.iter().filter(|id| !known.contains(id)) {
+            if self
+                .identity_center
+                .is_create_of(aws_id, &picture.assignment)
+                .await?
+            {
+                return Ok(Some(aws_id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn call_failed(&self, picture: &Picture, error: &CallFailed) -> anyhow::Result<Then> {
+        self.note_failure(error);
+        self.retry_later(picture.assignment.id, retry::ENDING_CAP, &error.detail)
+            .await
+    }
+
+    /// Nothing changed but the time of the next try.
+    pub(super) async fn retry_later(
+        &self,
+        id: AssignmentId,
+        cap: TimeDelta,
+        why: &str,
+    ) -> anyhow::Result<Then> {
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let assignment = assignments::lock(change.conn(), id).await?;
+        let retry_at =
+            change.now().await? + retry::delay(assignment.failures + 1, cap, seed(&assignment));
+        assignments::fail(change.conn(), id, retry_at, why).await?;
+        change.commit_bookkeeping().await?;
+        Ok(Then::Again)
+    }
+
+    async fn back_off(
+        &self,
+        change: &mut Change,
+        picture: &Picture,
+        kind: OperationKind,
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let cap = if kind == OperationKind::Create {
+            retry::STARTING_CAP
+        } else {
+            retry::ENDING_CAP
+        };
+        let retry_at = now
+            + retry::delay(
+                picture.assignment.failures + 1,
+                cap,
+                seed(&picture.assignment),
+            );
+        assignments::fail(change.conn(), picture.assignment.id, retry_at, why).await?;
+        Ok(())
+    }
+
+    /// When to look at a new operation for the first time: most are done by then.
+    async fn first_look(
+        &self,
+        change: &mut Change,
+        kind: OperationKind,
+    ) -> anyhow::Result<TimeDelta> {
+        let usual = operations::usual_seconds(change.conn(), kind).await?;
+        Ok(usual.map_or(self.settings.first_look, |seconds| {
+            // A little early, so that the figure can also fall: it is made of our own looks.
+            let seconds = (seconds * 0.9).clamp(FIRST_LOOK.0, FIRST_LOOK.1);
+            std::time::Duration::try_from_secs_f64(seconds)
+                .ok()
+                .and_then(|time| TimeDelta::from_std(time).ok())
+                .unwrap_or(self.settings.first_look)
+        }))
+    }
+}
+
+fn by_kind(kind: OperationKind, create: EventType, delete: EventType) -> EventType {
+    match kind {
+        OperationKind::Create => create,
+        OperationKind::Delete => delete,
+    }
+}
+
+/// Between looks at an operation: one second at first, ten in the end.
+fn next_look(looks: i32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(looks).clamp(1, 10))
+}
+
+fn seed(assignment: &Assignment) -> u64 {
+    assignment
+        .id
+        .0
+        .as_u64_pair()
+        .1
+        .wrapping_add(u64::try_from(assignment.failures).unwrap_or(0))
+}

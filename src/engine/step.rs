@@ -1,0 +1,342 @@
+//! The engine's one decision: given what is wanted, what was last known, what is under way and the
+//! time, what is the next step for this assignment? Pure, total, and the only authority.
+//!
+//! Level-triggered: a crash, a lost answer and a hand-made change are all just another picture.
+//! Rules are cited by their numbers in the access protocol (S1–S4, G1–G2, W1–W2, T2–T4).
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus, Sight};
+use crate::access::grant::{EndReason, Grant, GrantState, GrantStatus, OVERDUE_AFTER};
+use crate::access::id::{GrantId, OperationId};
+
+/// The waits that make conclusions sound. See `settings` for where the values come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long an attempt may still arrive after its permit: AWS refuses older signatures.
+    pub settle: TimeDelta,
+    /// Between two listings that call an assignment standing although ours was there lately (S2).
+    pub standing_gap: TimeDelta,
+    /// Between two listings that confirm an absence after a failed or lost delete (G1, S3).
+    pub confirm_gap: TimeDelta,
+    /// Between two listings while Identity Center's own listing lags behind.
+    pub relist: TimeDelta,
+    /// An operation that is in progress for so long is stuck.
+    pub stuck: TimeDelta,
+}
+
+/// Everything the decision depends on, for one assignment.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The ledger's row.
+    pub assignment: Assignment,
+    /// Its grants that are not over, oldest first.
+    pub grants: Vec<Grant>,
+    /// The operation that is intended or in progress.
+    pub open: Option<Operation>,
+    /// The oldest accepted operation that never finished.
+    pub stuck: Option<Operation>,
+    /// The last attempt since it is ours that was not definitely refused.
+    pub last: Option<Operation>,
+    /// Until when a create whose answer was lost may still arrive.
+    pub create_may_arrive_until: Option<DateTime<Utc>>,
+    /// Until when a delete whose answer was lost may still arrive.
+    pub delete_may_arrive_until: Option<DateTime<Utc>>,
+    /// When any operation of ours was last opened or resolved.
+    pub touched_at: Option<DateTime<Utc>>,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing, until something changes.
+    Idle,
+    /// Nothing before then.
+    Wait(DateTime<Utc>),
+    /// Start the end of a grant, or fail it if nothing was ever sent for it.
+    EndGrant(GrantId, EndReason),
+    /// An ending takes too long: say so, once (G2).
+    ReportOverdue(GrantId),
+    /// Check the grant (P1), then send a create for it.
+    Create(GrantId),
+    /// Check the grant (P1), then let it share what is there or coming.
+    Join(GrantId),
+    /// Identity Center confirmed: the grant is active.
+    Activate(GrantId),
+    /// Send a delete.
+    Delete,
+    /// Ask for the status of an operation.
+    Describe(OperationId),
+    /// An answer never came: look for the operation that a create may have started.
+    FindLost(OperationId),
+    /// An answer never came: count the attempt as lost.
+    GiveUp(OperationId),
+    /// In progress for too long: alarm, and stop waiting for it.
+    SetStuck(OperationId),
+    /// One complete listing.
+    Look,
+    /// Confirmed gone: finish every ending grant, and let go of the assignment.
+    Gone,
+}
+
+impl Step {
+    /// Does it call AWS?
+    #[must_use]
+    pub fn calls_aws(self) -> bool {
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::Join(_)
+                | Self::Delete
+                | Self::Describe(_)
+                | Self::FindLost(_)
+                | Self::Look
+        )
+    }
+}
+
+/// The next step at this time.
+#[must_use]
+pub fn next(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
+    let step = unpaced(picture, timing, now);
+    let step = match picture.assignment.retry_at {
+        Some(retry_at) if step.calls_aws() && retry_at > now => Step::Wait(retry_at),
+        _ => step,
+    };
+    // Whatever we wait for, the deadline of a grant comes first.
+    let deadline = picture
+        .grants
+        .iter()
+        .filter_map(|grant| grant.deadline(now).or(overdue_from(picture, grant)))
+        .min();
+    match (step, deadline) {
+        (Step::Wait(until), Some(deadline)) => Step::Wait(until.min(deadline)),
+        (Step::Idle, Some(deadline)) => Step::Wait(deadline),
+        (step, _) => step,
+    }
+}
+
+fn unpaced(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
+    if let Some((grant, reason)) = picture
+        .grants
+        .iter()
+        .find_map(|grant| Some((grant.id, grant.due(now)?)))
+    {
+        return Step::EndGrant(grant, reason);
+    }
+    if let Some(overdue) = picture
+        .grants
+        .iter()
+        .find(|grant| overdue_from(picture, grant).is_some_and(|from| now >= from))
+    {
+        return Step::ReportOverdue(overdue.id);
+    }
+    if let Some(open) = &picture.open {
+        return follow(open, timing, now);
+    }
+    let ours = picture.assignment.owned_since.is_some();
+    let leaving = picture
+        .last
+        .as_ref()
+        .is_some_and(|last| last.kind == OperationKind::Delete);
+    if ours && (leaving || !is_wanted(picture)) {
+        take_away(picture, timing, now)
+    } else if ours {
+        keep(picture, timing, now)
+    } else {
+        give(picture, timing, now)
+    }
+}
+
+/// Does any grant want the assignment to exist (W1)?
+fn is_wanted(picture: &Picture) -> bool {
+    picture.grants.iter().any(Grant::is_wanted)
+}
+
+/// When an ending that was not reported yet becomes overdue. One that waits because another grant
+/// still needs the assignment is not late.
+fn overdue_from(picture: &Picture, grant: &Grant) -> Option<DateTime<Utc>> {
+    match grant.state {
+        GrantState::Ending { ending_at, .. }
+            if grant.overdue_at.is_none() && !is_wanted(picture) =>
+        {
+            Some(ending_at + OVERDUE_AFTER)
+        }
+        _ => None,
+    }
+}
+
+/// An operation is open: wait for its answer, or its outcome (S4).
+fn follow(open: &Operation, timing: &Timing, now: DateTime<Utc>) -> Step {
+    match (open.status, open.next_look_at) {
+        (OperationStatus::InProgress, Some(look)) if now < look => Step::Wait(look),
+        (OperationStatus::InProgress, _)
+            if now >= open.intended_at + timing.stuck && open.looks > 0 =>
+        {
+            Step::SetStuck(open.id)
+        }
+        (OperationStatus::InProgress, _) => Step::Describe(open.id),
+        _ if now < open.answer_by => Step::Wait(open.answer_by),
+        _ if open.kind == OperationKind::Create => Step::FindLost(open.id),
+        _ => Step::GiveUp(open.id),
+    }
+}
+
+/// Ours, and nobody wants it (any more): delete, then make sure (G1).
+fn take_away(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
+    let sight = picture.assignment.sight;
+    let Some(last) = &picture.last else {
+        // Every create was definitely refused, so nothing of ours is there. One look proves it; what
+        // it shows instead came while ours was wanted and can't be told apart (S2).
+        return match sight {
+            None => Step::Look,
+            Some(Sight { present: true, .. }) => Step::Delete,
+            Some(Sight { present: false, .. }) => Step::Gone,
+        };
+    };
+    if last.kind == OperationKind::Create || last.status == OperationStatus::Lost {
+        return Step::Delete;
+    }
+    let succeeded = last.status == OperationStatus::Succeeded;
+    match sight {
+        None => Step::Look,
+        Some(seen) if seen.present => {
+            // After a success the listing may only lag behind; after anything else it is believed.
+            if succeeded && seen.lasted() < timing.confirm_gap {
+                look_again(seen.last_at + timing.relist, now)
+            } else {
+                Step::Delete
+            }
+        }
+        Some(seen) if !succeeded && seen.lasted() < timing.confirm_gap => {
+            look_again(seen.first_at + timing.confirm_gap, now)
+        }
+        Some(seen) => confirm(picture, seen, timing, now),
+    }
+}
+
+/// Absent as far as listings go. Gone only if no create of ours can arrive or finish any more.
+fn confirm(picture: &Picture, seen: Sight, timing: &Timing, now: DateTime<Utc>) -> Step {
+    if let Some(stuck) = &picture.stuck {
+        return match stuck.next_look_at {
+            Some(look) if now < look => Step::Wait(look),
+            _ => Step::Describe(stuck.id),
+        };
+    }
+    match picture.create_may_arrive_until {
+        Some(until) if seen.last_at < until => {
+            look_again((seen.last_at + timing.confirm_gap).min(until.max(now)), now)
+        }
+        _ => Step::Gone,
+    }
+}
+
+/// Ours, and somebody wants it.
+fn keep(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
+    let sight = picture.assignment.sight;
+    let arrived = picture
+        .last
+        .as_ref()
+        .filter(|last| last.status == OperationStatus::Succeeded);
+
+    // Somebody took away what was active (S3). Never put back; two looks, so that a stale listing
+    // ends nothing.
+    if let Some(active) = picture
+        .grants
+        .iter()
+        .find(|grant| grant.status() == GrantStatus::Active)
+        && let Some(seen) = sight.filter(|seen| !seen.present)
+    {
+        if seen.lasted() >= timing.confirm_gap {
+            return Step::EndGrant(active.id, EndReason::RemovedOutside);
+        }
+        return look_again(seen.first_at + timing.confirm_gap, now);
+    }
+
+    for grant in &picture.grants {
+        match grant.state {
+            GrantState::Provisioning(window) => {
+                let Some(create) = arrived else {
+                    return match picture.last.as_ref().map(|last| last.status) {
+                        Some(OperationStatus::Failed) => {
+                            Step::EndGrant(grant.id, EndReason::ProvisioningFailed)
+                        }
+                        // A stuck create is still followed; anything else is tried again.
+                        Some(OperationStatus::Stuck) => {
+                            match picture.stuck.as_ref().and_then(|stuck| stuck.next_look_at) {
+                                Some(look) if now < look => Step::Wait(look),
+                                _ => picture
+                                    .stuck
+                                    .as_ref()
+                                    .map_or(Step::Idle, |stuck| Step::Describe(stuck.id)),
+                            }
+                        }
+                        _ => Step::Create(grant.id),
+                    };
+                };
+                let since = create
+                    .resolved_at
+                    .unwrap_or(create.intended_at)
+                    .max(window.provisioning_at);
+                return match sight {
+                    Some(seen) if seen.present && seen.last_at >= since => Step::Activate(grant.id),
+                    Some(seen) => look_again((seen.last_at + timing.relist).max(since), now),
+                    None => Step::Look,
+                };
+            }
+            GrantState::Scheduled if now >= grant.start_at => return Step::Join(grant.id),
+            _ => {}
+        }
+    }
+    Step::Idle
+}
+
+/// Not ours: may a create be sent? Never over an assignment that stands (S2).
+fn give(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
+    let waiting = picture.grants.iter().find(|grant| match grant.state {
+        GrantState::Scheduled => now >= grant.start_at,
+        GrantState::Provisioning(_) => true,
+        _ => false,
+    });
+    let Some(grant) = waiting else {
+        // An ending grant of an assignment that is not ours can't be; if a row says so all the
+        // same, the listing decides, as ever.
+        let ending = picture
+            .grants
+            .iter()
+            .any(|grant| grant.status() == GrantStatus::Ending);
+        return match picture.assignment.sight {
+            _ if !ending => Step::Idle,
+            Some(Sight { present: false, .. }) => Step::Gone,
+            Some(Sight { present: true, .. }) => Step::Delete,
+            None => Step::Look,
+        };
+    };
+    match picture.assignment.sight {
+        Some(seen)
+            if seen.last_at >= grant.start_at && seen.last_at + timing.standing_gap >= now =>
+        {
+            let lately_ours = picture
+                .touched_at
+                .is_some_and(|touched| touched + timing.settle > now);
+            match (seen.present, picture.delete_may_arrive_until) {
+                (true, _) if lately_ours && seen.lasted() < timing.standing_gap => {
+                    look_again(seen.first_at + timing.standing_gap, now)
+                }
+                (true, _) => Step::EndGrant(grant.id, EndReason::AlreadyAssigned),
+                // A late delete of ours would take the new access away again.
+                (false, Some(until)) if until > now => Step::Wait(until),
+                (false, _) => Step::Create(grant.id),
+            }
+        }
+        _ => Step::Look,
+    }
+}
+
+fn look_again(at: DateTime<Utc>, now: DateTime<Utc>) -> Step {
+    if now >= at {
+        Step::Look
+    } else {
+        Step::Wait(at)
+    }
+}

@@ -1,0 +1,219 @@
+//! `/api/v1`: the same acts as the pages, as JSON. Errors are problem details (RFC 9457).
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::Web;
+use super::error::Error;
+use super::export::only_auditors;
+use super::form::{Json, OptionalJson, RequestPath, Search};
+use super::session::SignedIn;
+use super::view::Whole;
+use crate::access::decision::Verdict;
+use crate::access::id::RequestId;
+use crate::access::request::RequestStatus;
+use crate::policy::evaluate::Ask;
+use crate::postgres::audit::list_after;
+use crate::postgres::requests::{self, Filter};
+
+/// Longest page of a listing.
+const MOST_REQUESTS: i64 = 200;
+
+/// Longest page of events.
+const MOST_EVENTS: i64 = 1000;
+
+/// `POST /api/v1/requests`: the fields of the form.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRequest {
+    rule: String,
+    account: String,
+    minutes: Value,
+    reason: String,
+    #[serde(default)]
+    ticket: Option<String>,
+}
+
+/// Asks for access.
+pub(super) async fn submit(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    Json(new): Json<NewRequest>,
+) -> Result<Response, Error> {
+    let minutes = match new.minutes {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let ask = Ask {
+        rule: new.rule,
+        account: new.account,
+        minutes,
+        reason: new.reason,
+        ticket: new.ticket.unwrap_or_default(),
+    };
+    let id = web.broker().submit(&by, &ask).await?;
+    let whole = Whole::load(&web, &by.person.id, id).await?;
+    let location = format!("/api/v1/requests/{id}");
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        axum::Json(whole.json()),
+    )
+        .into_response())
+}
+
+/// One request.
+pub(super) async fn show(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+) -> Result<Response, Error> {
+    let whole = Whole::load(&web, &by.person.id, id).await?;
+    Ok(axum::Json(whole.json()).into_response())
+}
+
+/// What goes with an act.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Comment {
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+/// `approve`, `deny`, `cancel` or `end`.
+pub(super) async fn act(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+    axum::extract::Path((_, act)): axum::extract::Path<(String, String)>,
+    OptionalJson(with): OptionalJson<Comment>,
+) -> Result<Response, Error> {
+    let comment = with.unwrap_or_default().comment.unwrap_or_default();
+    let broker = web.broker();
+    match act.as_str() {
+        "approve" => broker.decide(&by, id, Verdict::Yes, &comment).await?,
+        "deny" => broker.decide(&by, id, Verdict::No, &comment).await?,
+        "cancel" => broker.cancel(&by, id, &comment).await?,
+        "end" => broker.end(&by, id, &comment).await?,
+        _ => return Err(Error::not_found()),
+    }
+    show(State(web), SignedIn(by), RequestPath(id)).await
+}
+
+/// Which requests to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    status: Option<String>,
+    mine: Option<bool>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// Requests that concern the reader, newest first; every one for an auditor or administrator.
+pub(super) async fn list(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    Search(wanted): Search<Wanted>,
+) -> Result<Response, Error> {
+    let bad = |text: String| Error::status(StatusCode::BAD_REQUEST, "malformed_query", text);
+    let status = wanted
+        .status
+        .as_deref()
+        .map(str::parse::<RequestStatus>)
+        .transpose()
+        .map_err(|why| bad(format!("status: {why}.")))?;
+    let limit = wanted.limit.unwrap_or(50);
+    if !(1..=MOST_REQUESTS).contains(&limit) {
+        return Err(bad(format!("limit must be from 1 to {MOST_REQUESTS}.")));
+    }
+    let before = match wanted.cursor.as_deref().map(str::parse) {
+        None => None,
+        Some(Ok(id)) => Some(RequestId(id)),
+        Some(Err(_)) => return Err(bad("cursor is not one that an answer gave.".to_owned())),
+    };
+    let person = &by.person.id;
+    let broker = web.broker();
+    let mut conn = broker.db.conn().await?;
+    let standings = broker.standings(&mut conn, person).await?;
+    let mine = wanted.mine.unwrap_or(false);
+    let reads_all = standings.is_auditor || standings.is_administrator;
+    let filter = Filter {
+        status,
+        requester: mine.then(|| person.clone()),
+        concerns: if reads_all {
+            None
+        } else {
+            Some((
+                person.clone(),
+                broker.approvable_rules(&mut conn, person).await?,
+            ))
+        },
+        open: false,
+        before,
+    };
+    // One more than asked for tells whether there is a next page.
+    let mut found = requests::list(&mut conn, &filter, limit + 1).await?;
+    let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
+    found.truncate(usize::try_from(limit).unwrap_or(0));
+    let next = found
+        .last()
+        .map(|request| request.id.to_string())
+        .filter(|_| has_more);
+    let mut wholes = Vec::with_capacity(found.len());
+    for request in found {
+        wholes.push(Whole::of(&web, &mut conn, person, request).await?);
+    }
+    let requests: Vec<_> = wholes.iter().map(Whole::json).collect();
+    Ok(axum::Json(json!({"requests": requests, "next_cursor": next})).into_response())
+}
+
+/// Which events to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct After {
+    after_seq: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// Audit events in order, exactly as they are stored.
+pub(super) async fn audit(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    Search(after): Search<After>,
+) -> Result<Response, Error> {
+    only_auditors(&web, &by).await?;
+    let (from, limit) = (after.after_seq.unwrap_or(0), after.limit.unwrap_or(100));
+    if from < 0 || !(1..=MOST_EVENTS).contains(&limit) {
+        let text = format!("after_seq must be at least 0, and limit from 1 to {MOST_EVENTS}.");
+        return Err(Error::status(
+            StatusCode::BAD_REQUEST,
+            "malformed_query",
+            text,
+        ));
+    }
+    let mut conn = web.broker().db.conn().await?;
+    let mut found = list_after(&mut conn, from, limit + 1).await?;
+    let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
+    found.truncate(usize::try_from(limit).unwrap_or(0));
+    let next = found.last().map(|event| event.seq).filter(|_| has_more);
+    let events = found
+        .into_iter()
+        .map(|event| Ok(RawValue::from_string(String::from_utf8(event.canonical)?)?))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(axum::Json(Events {
+        events,
+        next_after_seq: next,
+    })
+    .into_response())
+}
+
+#[derive(serde::Serialize)]
+struct Events {
+    events: Vec<Box<RawValue>>,
+    next_after_seq: Option<i64>,
+}

@@ -1,0 +1,138 @@
+//! The web: every route in one list, and the layers around them.
+//!
+//! GET handlers read through `postgres`; POST handlers parse, call exactly one act of the `broker`,
+//! and render or redirect. Nothing here decides who may do what.
+
+mod api;
+pub mod error;
+mod export;
+mod form;
+mod guard;
+mod health;
+mod page;
+mod pages;
+mod session;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::broker::Broker;
+use crate::engine::Engine;
+
+/// Largest body that is read. A reason of 100 kB still gets the sentence that says what is too long.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// What handlers work with.
+#[derive(Clone, Debug)]
+pub struct Web(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    broker: Broker,
+    engine: Arc<Engine>,
+    public_url: PublicUrl,
+    is_demo: bool,
+}
+
+/// Where people reach this service: scheme, host and port, without a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    origin: String,
+}
+
+impl PublicUrl {
+    /// Takes an origin such as `https://curfew.example.com`.
+    ///
+    /// # Errors
+    /// If it is not `http` or `https` with a host and nothing behind it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let uri: axum::http::Uri = text
+            .parse()
+            .map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+        let scheme = uri
+            .scheme_str()
+            .filter(|scheme| ["http", "https"].contains(scheme));
+        match (scheme, uri.authority(), uri.path(), uri.query()) {
+            (Some(scheme), Some(authority), "/" | "", None) => Ok(Self {
+                origin: format!("{scheme}://{authority}"),
+            }),
+            _ => Err(format!(
+                "{text:?} must be http(s)://host[:port] and nothing behind it"
+            )),
+        }
+    }
+
+    /// As browsers write it in `Origin`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Cookies are `Secure` then.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https:")
+    }
+}
+
+impl Web {
+    /// The web of this service. Only a demo has the sign-in without a password.
+    #[must_use]
+    pub fn new(broker: Broker, engine: Arc<Engine>, public_url: PublicUrl, is_demo: bool) -> Self {
+        Self(Arc::new(Inner {
+            broker,
+            engine,
+            public_url,
+            is_demo,
+        }))
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.0.broker
+    }
+}
+
+/// Every route.
+pub fn router(web: Web) -> Router {
+    let is_demo = web.0.is_demo;
+    let mut people = Router::new()
+        // for auditors
+        .route("/audit/export", get(export::download))
+        // for everybody
+        .route("/login", get(pages::login::show))
+        .route("/logout", post(pages::login::sign_out));
+    if is_demo {
+        people = people.route("/login/demo", post(pages::login::sign_in_demo));
+    }
+    let programs = Router::new()
+        .route("/api/v1/requests", get(api::list).post(api::submit))
+        .route("/api/v1/requests/{id}", get(api::show))
+        .route("/api/v1/requests/{id}/{act}", post(api::act))
+        .route("/api/v1/audit", get(api::audit));
+    let with_session = people.merge(programs).layer(session::layer(&web)).layer(
+        axum::middleware::from_fn_with_state(web.clone(), guard::same_origin),
+    );
+    let without_session = Router::new()
+        .route("/static/app.css", get(page::style_sheet))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    with_session
+        .merge(without_session)
+        .fallback(error::no_such_page)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(axum::middleware::from_fn_with_state(
+            web.clone(),
+            error::render,
+        ))
+        .layer(axum::middleware::from_fn_with_state(
+            web.clone(),
+            guard::headers,
+        ))
+        .with_state(web)
+}

@@ -1,0 +1,164 @@
+//! Pages: the frame around each, and how a template becomes an answer.
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::{DateTime, Utc};
+
+use super::Web;
+use super::error::{Error, Problem};
+use crate::access::person::SignedInPerson;
+use crate::postgres::requests;
+
+/// What the frame of every page shows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layout {
+    /// Who is signed in; none on the sign-in page and on errors.
+    pub(super) person: Option<PersonInFrame>,
+    /// There is a sign-in without a password.
+    pub(super) is_demo: bool,
+}
+
+/// Somebody in the frame.
+#[derive(Clone, Debug)]
+pub(super) struct PersonInFrame {
+    pub(super) name: String,
+    pub(super) email: String,
+    pub(super) is_auditor: bool,
+    /// Requests that wait for their decision.
+    pub(super) waiting: usize,
+}
+
+/// More waiting requests than this are not counted one by one.
+const MOST_COUNTED: i64 = 100;
+
+impl Layout {
+    /// The frame for somebody who is signed in.
+    pub(super) async fn of(web: &Web, person: &SignedInPerson) -> Result<Self, Error> {
+        let broker = web.broker();
+        let mut conn = broker.db.conn().await?;
+        let standings = broker.standings(&mut conn, &person.person.id).await?;
+        let rules = broker
+            .approvable_rules(&mut conn, &person.person.id)
+            .await?;
+        let now = broker.db.clock.now(&mut conn).await?;
+        let waiting =
+            requests::list_waiting_for(&mut conn, &person.person.id, &rules, now, MOST_COUNTED)
+                .await?
+                .len();
+        Ok(Self {
+            person: Some(PersonInFrame {
+                name: person.person.name.clone(),
+                email: person.person.email.clone(),
+                is_auditor: standings.is_auditor,
+                waiting,
+            }),
+            is_demo: web.0.is_demo,
+        })
+    }
+
+    /// The frame without anybody.
+    pub(super) fn signed_out(web: &Web) -> Self {
+        Self {
+            person: None,
+            is_demo: web.0.is_demo,
+        }
+    }
+}
+
+/// A template as an answer.
+pub(super) fn render(status: StatusCode, page: &impl Template) -> Result<Response, Error> {
+    let html = page
+        .render()
+        .map_err(|error| Error::Internal(error.into()))?;
+    Ok((status, Html(html)).into_response())
+}
+
+/// An error as a page.
+#[derive(Debug, Template)]
+#[template(path = "error.html")]
+pub(super) struct ErrorPage<'a> {
+    layout: Layout,
+    status: u16,
+    text: &'a str,
+}
+
+impl ErrorPage<'_> {
+    pub(super) fn render(web: &Web, problem: &Problem) -> Response {
+        let page = ErrorPage {
+            layout: Layout::signed_out(web),
+            status: problem.status.as_u16(),
+            text: &problem.text,
+        };
+        render(problem.status, &page)
+            .unwrap_or_else(|_| (problem.status, problem.text.clone()).into_response())
+    }
+}
+
+/// Where to sign in, and go on afterwards.
+pub(super) fn login_url(next: &str) -> String {
+    if next == "/" {
+        return "/login".to_owned();
+    }
+    serde_urlencoded::to_string([("next", next)])
+        .map_or_else(|_| "/login".to_owned(), |query| format!("/login?{query}"))
+}
+
+/// A path of ours to go on to; anything that a browser could take for another site is `/`.
+pub(super) fn safe_next(next: Option<&str>) -> &str {
+    next.filter(|next| {
+        next.starts_with('/')
+            && !next.starts_with("//")
+            && !next.contains(['\\', '\r', '\n', '\t'])
+            && next.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+    .unwrap_or("/")
+}
+
+/// An instant as people read it: UTC, to the second, and said so.
+pub(super) fn in_words(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The style sheet.
+pub(super) async fn style_sheet() -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/css; charset=utf-8"),
+        ),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=300"),
+        ),
+    ];
+    (headers, include_str!("../../static/app.css")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_another_site_after_signing_in() {
+        for bad in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/\t/evil",
+            "evil",
+            "",
+            "/ä",
+        ] {
+            assert_eq!(safe_next(Some(bad)), "/", "{bad:?}");
+        }
+        assert_eq!(safe_next(Some("/requests/1?x=2")), "/requests/1?x=2");
+        assert_eq!(safe_next(None), "/");
+    }
+
+    #[test]
+    fn the_way_back_survives_the_address() {
+        assert_eq!(login_url("/a?b=c&d=e"), "/login?next=%2Fa%3Fb%3Dc%26d%3De");
+        assert_eq!(login_url("/"), "/login");
+    }
+}

@@ -1,0 +1,147 @@
+//! Signing in and out. In a demo: a page that lists the people.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use crate::access::person::{Assurance, Channel, Person, SignedInPerson};
+use crate::http::Web;
+use crate::http::error::Error;
+use crate::http::form::{Form, Search};
+use crate::http::page::{Layout, render, safe_next};
+use crate::http::session::{self, ClientIp, MaybeSignedIn};
+use crate::postgres::directory;
+
+/// Most people that the demo's page lists.
+const MOST_PEOPLE: i64 = 200;
+
+/// Longest e-mail that is looked up.
+const MOST_EMAIL: usize = 254;
+
+/// Where to go on.
+#[derive(Debug, Deserialize)]
+pub(in crate::http) struct Next {
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "login/index.html")]
+struct Page<'a> {
+    layout: Layout,
+    people: Vec<Person>,
+    next: &'a str,
+    failed: bool,
+}
+
+async fn page(web: &Web, next: &str, failed: bool) -> Result<Response, Error> {
+    let people = if web.0.is_demo {
+        directory::list_people(&mut *web.broker().db.conn().await?, MOST_PEOPLE).await?
+    } else {
+        Vec::new()
+    };
+    let status = if failed {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    render(
+        status,
+        &Page {
+            layout: Layout::signed_out(web),
+            people,
+            next,
+            failed,
+        },
+    )
+}
+
+/// `GET /login`
+pub(in crate::http) async fn show(
+    State(web): State<Web>,
+    MaybeSignedIn(by): MaybeSignedIn,
+    Search(query): Search<Next>,
+) -> Result<Response, Error> {
+    let next = safe_next(query.next.as_deref());
+    if by.is_some() {
+        return Ok(Redirect::to(next).into_response());
+    }
+    page(&web, next, false).await
+}
+
+/// The demo's sign-in: by name alone.
+#[derive(Debug, Deserialize)]
+pub(in crate::http) struct SignIn {
+    email: String,
+    #[serde(default)]
+    assurance: Option<String>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// `POST /login/demo`
+pub(in crate::http) async fn sign_in_demo(
+    State(web): State<Web>,
+    session: Session,
+    ClientIp(ip): ClientIp,
+    Form(form): Form<SignIn>,
+) -> Result<Response, Error> {
+    let next = safe_next(form.next.as_deref());
+    let assurance = match form
+        .assurance
+        .as_deref()
+        .unwrap_or("phishing_resistant")
+        .parse::<Assurance>()
+    {
+        Ok(assurance) => assurance,
+        Err(why) => {
+            return Err(Error::status(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown_assurance",
+                format!("assurance: {why}."),
+            ));
+        }
+    };
+    let email = form.email.trim();
+    let found = if email.len() <= MOST_EMAIL && !email.contains('\0') {
+        directory::find_person_by_email(&mut *web.broker().db.conn().await?, email).await?
+    } else {
+        None
+    };
+    let Some(person) = found else {
+        web.broker()
+            .refuse_sign_in(ip, "unknown_person", form.email.len())
+            .await?;
+        return page(&web, next, true).await;
+    };
+    let amr = match assurance {
+        Assurance::Any => vec!["pwd".to_owned()],
+        Assurance::Mfa => vec!["pwd".to_owned(), "otp".to_owned(), "mfa".to_owned()],
+        Assurance::PhishingResistant => vec!["hwk".to_owned(), "user".to_owned(), "mfa".to_owned()],
+    };
+    let by = SignedInPerson {
+        person,
+        assurance,
+        amr,
+        channel: Channel::Web,
+        ip,
+    };
+    web.broker().sign_in(&by).await?;
+    session::start(&session, &by).await?;
+    Ok(Redirect::to(next).into_response())
+}
+
+/// `POST /logout`
+pub(in crate::http) async fn sign_out(
+    State(web): State<Web>,
+    session: Session,
+    MaybeSignedIn(by): MaybeSignedIn,
+) -> Result<Response, Error> {
+    if let Some(by) = by {
+        web.broker().sign_out(&by).await?;
+    }
+    session.flush().await.map_err(session::unavailable)?;
+    Ok(Redirect::to("/login").into_response())
+}

@@ -1,0 +1,243 @@
+//! Browser sessions: the store behind the cookie, and who is signed in.
+//!
+//! The store is our own because the public one is on another generation of the database crate, and
+//! because ids are hashed at rest and rows know their person. The person is read anew at every
+//! request: somebody who was disabled is signed out at once.
+
+use std::net::{IpAddr, SocketAddr};
+
+use async_trait::async_trait;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
+use tower_sessions::cookie::SameSite;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::session_store::{Error as StoreError, Result as StoreResult};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
+
+use super::error::Error;
+use super::{Inner, Web};
+use crate::access::person::{Assurance, Channel, PersonId, SignedInPerson};
+use crate::postgres::{Db, directory, sessions};
+
+/// How long a session lasts, however busy.
+const LASTS: time::Duration = time::Duration::hours(8);
+
+/// Key of the session under which the person is kept.
+const PERSON: &str = "person";
+
+/// Name of the cookie: `__Host-` binds it to this very host where there is TLS.
+pub(super) fn cookie_name(web: &Inner) -> &'static str {
+    if web.public_url.is_https() {
+        "__Host-sid"
+    } else {
+        "sid"
+    }
+}
+
+pub(super) fn layer(web: &Web) -> SessionManagerLayer<Store> {
+    SessionManagerLayer::new(Store {
+        db: web.broker().db.clone(),
+    })
+    .with_name(cookie_name(&web.0))
+    .with_secure(web.0.public_url.is_https())
+    .with_http_only(true)
+    .with_same_site(SameSite::Lax)
+    .with_path("/")
+    .with_expiry(Expiry::OnInactivity(LASTS))
+}
+
+/// Sessions in Postgres.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    db: Db,
+}
+
+fn hash(id: Id) -> [u8; 32] {
+    Sha256::digest(id.0.to_be_bytes()).into()
+}
+
+fn backend(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Backend(error.to_string())
+}
+
+fn columns(record: &Record) -> StoreResult<(Option<String>, serde_json::Value, DateTime<Utc>)> {
+    let person = record
+        .data
+        .get(PERSON)
+        .and_then(|stored| stored.get("id"))
+        .and_then(|id| id.as_str())
+        .map(str::to_owned);
+    let data = serde_json::to_value(&record.data)
+        .map_err(|error| StoreError::Encode(error.to_string()))?;
+    let expires_at = DateTime::from_timestamp(record.expiry_date.unix_timestamp(), 0)
+        .ok_or_else(|| StoreError::Encode("the expiry is out of range".to_owned()))?;
+    Ok((person, data, expires_at))
+}
+
+#[async_trait]
+impl SessionStore for Store {
+    async fn create(&self, record: &mut Record) -> StoreResult<()> {
+        let (person, data, expires_at) = columns(record)?;
+        loop {
+            let mut conn = self.db.conn().await.map_err(backend)?;
+            let inserted = sessions::insert(
+                &mut conn,
+                &hash(record.id),
+                person.as_deref(),
+                &data,
+                expires_at,
+            )
+            .await;
+            if inserted.map_err(backend)? {
+                return Ok(());
+            }
+            record.id = Id::default();
+        }
+    }
+
+    async fn save(&self, record: &Record) -> StoreResult<()> {
+        let (person, data, expires_at) = columns(record)?;
+        let mut conn = self.db.conn().await.map_err(backend)?;
+        sessions::update(
+            &mut conn,
+            &hash(record.id),
+            person.as_deref(),
+            &data,
+            expires_at,
+        )
+        .await
+        .map_err(backend)
+    }
+
+    async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
+        let mut conn = self.db.conn().await.map_err(backend)?;
+        let now = self.db.clock.now(&mut conn).await.map_err(backend)?;
+        let Some((data, expires_at)) = sessions::find(&mut conn, &hash(*id), now)
+            .await
+            .map_err(backend)?
+        else {
+            return Ok(None);
+        };
+        let data =
+            serde_json::from_value(data).map_err(|error| StoreError::Decode(error.to_string()))?;
+        let expiry_date = time::OffsetDateTime::from_unix_timestamp(expires_at.timestamp())
+            .map_err(|error| StoreError::Decode(error.to_string()))?;
+        Ok(Some(Record {
+            id: *id,
+            data,
+            expiry_date,
+        }))
+    }
+
+    async fn delete(&self, id: &Id) -> StoreResult<()> {
+        let mut conn = self.db.conn().await.map_err(backend)?;
+        sessions::delete(&mut conn, &hash(*id))
+            .await
+            .map_err(backend)
+    }
+}
+
+/// What a session says of its person.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Stored {
+    id: PersonId,
+    assurance: Assurance,
+    amr: Vec<String>,
+}
+
+/// Starts a session for somebody who just proved who they are, under a new id.
+pub(super) async fn start(session: &Session, by: &SignedInPerson) -> anyhow::Result<()> {
+    if session.id().is_some() {
+        session.flush().await?;
+    }
+    let stored = Stored {
+        id: by.person.id.clone(),
+        assurance: by.assurance,
+        amr: by.amr.clone(),
+    };
+    session.insert(PERSON, stored).await?;
+    Ok(())
+}
+
+/// Somebody who is signed in.
+pub(super) struct SignedIn(pub(super) SignedInPerson);
+
+/// Perhaps somebody who is signed in.
+pub(super) struct MaybeSignedIn(pub(super) Option<SignedInPerson>);
+
+impl FromRequestParts<Web> for SignedIn {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
+        let MaybeSignedIn(person) = MaybeSignedIn::from_request_parts(parts, web).await?;
+        person.map(SignedIn).ok_or_else(|| {
+            let next = parts
+                .uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned();
+            Error::SignIn { next }
+        })
+    }
+}
+
+impl FromRequestParts<Web> for MaybeSignedIn {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
+        // A bearer token ignores cookies; until there are tokens, none is good.
+        if parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let session = Session::from_request_parts(parts, web)
+            .await
+            .map_err(|(_, why)| Error::Internal(anyhow::anyhow!("no session layer: {why}")))?;
+        let Some(stored) = session.get::<Stored>(PERSON).await.map_err(unavailable)? else {
+            return Ok(Self(None));
+        };
+        let mut conn = web.broker().db.conn().await?;
+        let person = directory::find_person(&mut conn, &stored.id).await?;
+        let is_api = parts.uri.path().starts_with("/api/");
+        Ok(Self(person.filter(|person| person.enabled).map(|person| {
+            SignedInPerson {
+                person,
+                assurance: stored.assurance,
+                amr: stored.amr,
+                channel: if is_api { Channel::Api } else { Channel::Web },
+                ip: client_ip(parts),
+            }
+        })))
+    }
+}
+
+/// The address of the other end of the connection.
+pub(super) fn client_ip(parts: &Parts) -> Option<IpAddr> {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(address)| address.ip().to_canonical())
+}
+
+/// The address, as a handler's argument.
+pub(super) struct ClientIp(pub(super) Option<IpAddr>);
+
+impl FromRequestParts<Web> for ClientIp {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _web: &Web) -> Result<Self, Self::Rejection> {
+        Ok(Self(client_ip(parts)))
+    }
+}
+
+/// The session store fails only when the database does.
+pub(super) fn unavailable(error: tower_sessions::session::Error) -> Error {
+    match error {
+        tower_sessions::session::Error::Store(StoreError::Backend(_)) => {
+            Error::Unavailable(error.into())
+        }
+        other => Error::Internal(other.into()),
+    }
+}

@@ -1,0 +1,738 @@
+//! The verdict: may this person ask for this? The only authority; the form, the API and the check
+//! before the start all end here.
+//!
+//! Pure: facts come in, an answer goes out. Every refusal has a stable code and a sentence that
+//! says what to change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::check::REASON_MAX_CHARS;
+use super::{Policy, Rule, Selector};
+use crate::access::decision::RuleGroups;
+use crate::access::person::Assurance;
+use crate::access::text;
+
+/// Oldest copy of the directory that a request may be judged by.
+pub const DIRECTORY_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
+
+/// Longest ticket.
+const TICKET_MAX_CHARS: usize = 64;
+
+/// An account as the directory's copy knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    /// Its name; may be empty.
+    pub name: String,
+    /// Not suspended or closed.
+    pub is_active: bool,
+    /// The management account, or the one that Curfew runs in.
+    pub is_sensitive: bool,
+    /// Ids from the root to the direct parent.
+    pub organizational_units: Vec<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The policy in force, with the groups that its names were pinned to when it was activated.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// Its version.
+    pub version: String,
+    /// Its rules.
+    pub policy: Policy,
+    /// Group name to id, as pinned.
+    pub pinned: BTreeMap<String, String>,
+    /// Group name to id, as the directory's copy says now.
+    pub current: BTreeMap<String, String>,
+}
+
+impl InForce {
+    /// The groups of a rule by id, or the name whose resolution changed since the policy was
+    /// activated (protocol C1: a group that was renamed or made anew must not inherit power).
+    ///
+    /// # Errors
+    /// The name of that group.
+    pub fn groups(&self, rule: &Rule) -> Result<RuleGroups, String> {
+        let resolve = |names: &[String]| {
+            names
+                .iter()
+                .map(
+                    |name| match (self.pinned.get(name), self.current.get(name)) {
+                        (Some(pinned), Some(current)) if pinned == current => Ok(pinned.clone()),
+                        _ => Err(name.clone()),
+                    },
+                )
+                .collect::<Result<BTreeSet<_>, _>>()
+        };
+        Ok(RuleGroups {
+            requesters: resolve(&rule.requesters)?,
+            approvers: resolve(&rule.approvers)?,
+        })
+    }
+}
+
+/// What somebody asks for, as it came in.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// Name of the rule.
+    pub rule: String,
+    /// Id of the account.
+    pub account: String,
+    /// Minutes, as typed.
+    pub minutes: String,
+    /// Why.
+    pub reason: String,
+    /// Reference in a tracker; empty means none.
+    pub ticket: String,
+}
+
+/// An ask that has the right form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WellFormed {
+    /// Minutes.
+    pub minutes: u32,
+    /// Why, cleaned.
+    pub reason: String,
+    /// Ticket, cleaned.
+    pub ticket: Option<String>,
+}
+
+/// What is wrong with one field of the form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Name of the field.
+    pub field: &'static str,
+    /// Stable code.
+    pub code: &'static str,
+    /// What to change.
+    pub text: String,
+}
+
+/// What the directory's copy says of the person who asks and of what they ask for.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The person is known and not disabled.
+    pub enabled: bool,
+    /// The groups that the person is in, by id.
+    pub groups: BTreeSet<String>,
+    /// How they signed in.
+    pub assurance: Assurance,
+    /// The account, if it exists.
+    pub account: Option<&'a Account>,
+    /// The permission set of the rule exists.
+    pub permission_set_exists: bool,
+    /// How many enabled people other than the requester could approve.
+    pub approvers: usize,
+    /// When the reading of the copy began.
+    pub copied_at: Option<DateTime<Utc>>,
+}
+
+/// A refusal that is not about one field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Something about the form.
+    #[error("{}", .0.iter().map(|error| error.text.as_str()).collect::<Vec<_>>().join(" "))]
+    Fields(Vec<FieldError>),
+    /// Signed in too weakly.
+    #[error("This rule needs {}. Sign in again with it, then ask.", .0.in_words())]
+    TooWeak(Assurance),
+    /// The directory says the person is disabled.
+    #[error("The directory says that your account is disabled, so nothing can be asked for.")]
+    Disabled,
+    /// Nobody is there who could say yes.
+    #[error(
+        "Nobody could approve this: the rule needs {needed}, and {reachable} enabled approvers other than you are in its groups. Ask your administrators to add approvers."
+    )]
+    NobodyCanApprove {
+        /// Approvals that the rule needs.
+        needed: u32,
+        /// Who could give one.
+        reachable: usize,
+    },
+    /// A group name of the rule resolves to another group than when the policy was activated.
+    #[error(
+        "This rule is suspended: the group {0:?} is not the one that it was when the policy was activated. Ask your administrators to activate the policy again."
+    )]
+    RuleSuspended(String),
+    /// The copy of the directory is too old.
+    #[error(
+        "Curfew's copy of the directory is more than five minutes old, because the directory can't be read just now. Try again in a minute."
+    )]
+    DirectoryStale,
+}
+
+impl Refusal {
+    /// Stable code for the API and the audit log.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Fields(errors) => errors.first().map_or("invalid", |error| error.code),
+            Self::TooWeak(_) => "assurance_too_weak",
+            Self::Disabled => "disabled",
+            Self::NobodyCanApprove { .. } => "nobody_can_approve",
+            Self::RuleSuspended(_) => "rule_suspended",
+            Self::DirectoryStale => "directory_stale",
+        }
+    }
+}
+
+/// Does the rule reach the account? The management account and Curfew's own only by id, and only
+/// if the rule says so.
+#[must_use]
+pub fn reaches(rule: &Rule, account: &Account) -> bool {
+    rule.accounts.iter().any(|selector| {
+        selector.matches(account)
+            && (!account.is_sensitive
+                || (rule.sensitive_account && matches!(selector, Selector::Id(_))))
+    })
+}
+
+/// The rules that let a member of these groups ask, suspended ones left out.
+pub fn askable<'a>(
+    in_force: &'a InForce,
+    groups: &'a BTreeSet<String>,
+) -> impl Iterator<Item = &'a Rule> {
+    in_force.policy.rules.iter().filter(move |rule| {
+        in_force
+            .groups(rule)
+            .is_ok_and(|of_rule| !of_rule.requesters.is_disjoint(groups))
+    })
+}
+
+/// May this person ask for this, now? Gives the cleaned ask, or everything that is wrong with it.
+///
+/// A rule that somebody is not eligible for is as unknown to them as one that does not exist.
+///
+/// # Errors
+/// The refusal.
+pub fn verdict<'a>(
+    in_force: &'a InForce,
+    ask: &Ask,
+    facts: &Facts<'_>,
+    now: DateTime<Utc>,
+) -> Result<(&'a Rule, RuleGroups, WellFormed), Refusal> {
+    if !facts
+        .copied_at
+        .is_some_and(|at| at + DIRECTORY_MAX_AGE >= now)
+    {
+        return Err(Refusal::DirectoryStale);
+    }
+    if !facts.enabled {
+        return Err(Refusal::Disabled);
+    }
+    let unknown_rule = || {
+        let text = if ask.rule.is_empty() {
+            "Choose what you need.".to_owned()
+        } else {
+            "There is no such rule that you may use. Choose one of the list.".to_owned()
+        };
+        Refusal::Fields(vec![FieldError {
+            field: "rule",
+            code: "unknown_rule",
+            text,
+        }])
+    };
+    let rule = in_force.policy.rule(&ask.rule).ok_or_else(unknown_rule)?;
+    let groups = in_force.groups(rule).map_err(Refusal::RuleSuspended)?;
+    if groups.requesters.is_disjoint(&facts.groups) {
+        return Err(unknown_rule());
+    }
+    let well_formed = well_formed(rule, ask, facts)?;
+    if facts.assurance < rule.assurance {
+        return Err(Refusal::TooWeak(rule.assurance));
+    }
+    if (rule.approvals as usize) > facts.approvers {
+        return Err(Refusal::NobodyCanApprove {
+            needed: rule.approvals,
+            reachable: facts.approvers,
+        });
+    }
+    Ok((rule, groups, well_formed))
+}
+
+fn well_formed(rule: &Rule, ask: &Ask, facts: &Facts<'_>) -> Result<WellFormed, Refusal> {
+    let mut errors = Vec::new();
+    let mut say = |field, code, text: String| errors.push(FieldError { field, code, text });
+    match facts.account {
+        None if ask.account.is_empty() => say(
+            "account",
+            "unknown_account",
+            "Choose an account.".to_owned(),
+        ),
+        Some(account) if !reaches(rule, account) => {
+            say(
+                "account",
+                "account_outside_rule",
+                format!(
+                    "The rule {} does not reach this account. Choose one of the list.",
+                    rule.name
+                ),
+            );
+        }
+        Some(account) if !account.is_active => {
+            say(
+                "account",
+                "account_closed",
+                "This account is suspended or closed.".to_owned(),
+            );
+        }
+        Some(_) => {}
+        None => say(
+            "account",
+            "unknown_account",
+            "There is no such account. Choose one of the list.".to_owned(),
+        ),
+    }
+    if !facts.permission_set_exists {
+        say(
+            "rule",
+            "permission_set_missing",
+            format!(
+                "The permission set {} does not exist (any more). Ask your administrators.",
+                rule.permission_set
+            ),
+        );
+    }
+    let minutes = ask
+        .minutes
+        .trim()
+        .parse::<u32>()
+        .ok()
+        .filter(|minutes| (1..=rule.max_minutes).contains(minutes));
+    if minutes.is_none() {
+        let is_number = ask.minutes.trim().parse::<f64>().is_ok();
+        let code = if is_number {
+            "minutes_out_of_range"
+        } else {
+            "minutes_invalid"
+        };
+        say(
+            "minutes",
+            code,
+            format!(
+                "Minutes must be a whole number from 1 to {}.",
+                rule.max_minutes
+            ),
+        );
+    }
+    let reason = match text::clean(&ask.reason) {
+        Err(forbidden) => {
+            say(
+                "reason",
+                "forbidden_character",
+                format!("In the reason {forbidden}."),
+            );
+            None
+        }
+        Ok(reason) => {
+            let length = reason.chars().count();
+            if length < rule.reason_min_chars as usize {
+                say(
+                    "reason",
+                    "reason_too_short",
+                    format!(
+                        "Say why in at least {} characters; the approver and the auditor read it.",
+                        rule.reason_min_chars
+                    ),
+                );
+            } else if length > REASON_MAX_CHARS as usize {
+                say(
+                    "reason",
+                    "reason_too_long",
+                    format!("The reason has {length} characters; {REASON_MAX_CHARS} are the most."),
+                );
+            }
+            Some(reason)
+        }
+    };
+    let ticket = match ticket(rule, &ask.ticket) {
+        Ok(ticket) => ticket,
+        Err((code, text)) => {
+            say("ticket", code, text);
+            None
+        }
+    };
+    match (minutes, reason) {
+        (Some(minutes), Some(reason)) if errors.is_empty() => Ok(WellFormed {
+            minutes,
+            reason,
+            ticket,
+        }),
+        _ => Err(Refusal::Fields(errors)),
+    }
+}
+
+fn ticket(rule: &Rule, typed: &str) -> Result<Option<String>, (&'static str, String)> {
+    let ticket = text::clean(typed)
+        .map_err(|forbidden| ("forbidden_character", format!("In the ticket {forbidden}.")))?;
+    let required = rule.ticket.as_ref().is_some_and(|ticket| ticket.required);
+    if ticket.is_empty() {
+        return if required {
+            Err(("ticket_required", "This rule needs a ticket.".to_owned()))
+        } else {
+            Ok(None)
+        };
+    }
+    if ticket.chars().count() > TICKET_MAX_CHARS || ticket.contains('\n') {
+        return Err((
+            "ticket_malformed",
+            format!("A ticket is one line of at most {TICKET_MAX_CHARS} characters."),
+        ));
+    }
+    if let Some(pattern) = rule
+        .ticket
+        .as_ref()
+        .and_then(|ticket| ticket.pattern.as_deref())
+    {
+        // A pattern that does not compile never comes into force (`check`); refuse all the same.
+        if !regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(&ticket)) {
+            return Err((
+                "ticket_malformed",
+                format!("The ticket does not look like {pattern}."),
+            ));
+        }
+    }
+    Ok(Some(ticket))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::tests::DEMO;
+    use super::*;
+    use crate::access::request::tests::at;
+
+    pub(crate) fn account() -> Account {
+        Account {
+            id: "111111111111".into(),
+            name: "payments-prod".into(),
+            is_active: true,
+            is_sensitive: false,
+            organizational_units: vec!["r-root".into()],
+            tags: [("env".to_owned(), "prod".to_owned())].into(),
+        }
+    }
+
+    pub(crate) fn in_force(source: &str) -> InForce {
+        let ids: BTreeMap<String, String> = ["engineers", "production-approvers"]
+            .map(|name| (name.to_owned(), format!("g-{name}")))
+            .into();
+        InForce {
+            version: "v".into(),
+            policy: Policy::parse(source).unwrap(),
+            pinned: ids.clone(),
+            current: ids,
+        }
+    }
+
+    fn ask() -> Ask {
+        Ask {
+            rule: "production-admin".into(),
+            account: "111111111111".into(),
+            minutes: "30".into(),
+            reason: "restart the payment workers".into(),
+            ticket: String::new(),
+        }
+    }
+
+    fn facts(account: Option<&Account>) -> Facts<'_> {
+        Facts {
+            enabled: true,
+            groups: ["g-engineers".to_owned()].into(),
+            assurance: Assurance::PhishingResistant,
+            account,
+            permission_set_exists: true,
+            approvers: 2,
+            copied_at: Some(at(0)),
+        }
+    }
+
+    fn code(in_force: &InForce, ask: &Ask, facts: &Facts<'_>) -> &'static str {
+        match verdict(in_force, ask, facts, at(60)) {
+            Ok(_) => "allowed",
+            Err(refusal) => refusal.code(),
+        }
+    }
+
+    #[test]
+    fn a_good_ask_is_allowed_and_cleaned() {
+        let (account, in_force) = (account(), in_force(DEMO));
+        let padded = Ask {
+            reason: "  restart the payment workers ".into(),
+            ticket: " INC-1 ".into(),
+            ..ask()
+        };
+        let (rule, _, well_formed) =
+            verdict(&in_force, &padded, &facts(Some(&account)), at(60)).unwrap();
+        assert_eq!(rule.name, "production-admin");
+        assert_eq!(
+            (well_formed.minutes, well_formed.reason.as_str()),
+            (30, "restart the payment workers")
+        );
+        assert_eq!(well_formed.ticket.as_deref(), Some("INC-1"));
+    }
+
+    #[test]
+    fn each_bad_field_has_its_code() {
+        let (account, in_force) = (account(), in_force(DEMO));
+        let long = "x".repeat(501);
+        for (bad, expected) in [
+            (
+                Ask {
+                    minutes: "0".into(),
+                    ..ask()
+                },
+                "minutes_out_of_range",
+            ),
+            (
+                Ask {
+                    minutes: "-1".into(),
+                    ..ask()
+                },
+                "minutes_out_of_range",
+            ),
+            (
+                Ask {
+                    minutes: "61".into(),
+                    ..ask()
+                },
+                "minutes_out_of_range",
+            ),
+            (
+                Ask {
+                    minutes: "1e9".into(),
+                    ..ask()
+                },
+                "minutes_out_of_range",
+            ),
+            (
+                Ask {
+                    minutes: "99999999999999999999".into(),
+                    ..ask()
+                },
+                "minutes_out_of_range",
+            ),
+            (
+                Ask {
+                    minutes: "ten".into(),
+                    ..ask()
+                },
+                "minutes_invalid",
+            ),
+            (
+                Ask {
+                    minutes: String::new(),
+                    ..ask()
+                },
+                "minutes_invalid",
+            ),
+            (
+                Ask {
+                    reason: String::new(),
+                    ..ask()
+                },
+                "reason_too_short",
+            ),
+            (
+                Ask {
+                    reason: "too short".into(),
+                    ..ask()
+                },
+                "reason_too_short",
+            ),
+            (
+                Ask {
+                    reason: long,
+                    ..ask()
+                },
+                "reason_too_long",
+            ),
+            (
+                Ask {
+                    reason: "hide\u{202E}this please".into(),
+                    ..ask()
+                },
+                "forbidden_character",
+            ),
+            (
+                Ask {
+                    reason: "null \0 character".into(),
+                    ..ask()
+                },
+                "forbidden_character",
+            ),
+            (
+                Ask {
+                    ticket: "JIRA 1".into(),
+                    ..ask()
+                },
+                "ticket_malformed",
+            ),
+            (
+                Ask {
+                    ticket: "INC-1\nINC-2".into(),
+                    ..ask()
+                },
+                "ticket_malformed",
+            ),
+            (
+                Ask {
+                    rule: "nope".into(),
+                    ..ask()
+                },
+                "unknown_rule",
+            ),
+            (
+                Ask {
+                    rule: String::new(),
+                    ..ask()
+                },
+                "unknown_rule",
+            ),
+        ] {
+            assert_eq!(
+                code(&in_force, &bad, &facts(Some(&account))),
+                expected,
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_fact_that_stands_in_the_way_has_its_code() {
+        let (good, in_force) = (account(), in_force(DEMO));
+        let staging = Account {
+            tags: [("env".to_owned(), "staging".to_owned())].into(),
+            ..account()
+        };
+        let closed = Account {
+            is_active: false,
+            ..account()
+        };
+        let sensitive = Account {
+            is_sensitive: true,
+            ..account()
+        };
+        let with = |account| facts(Some(account));
+        for (facts, expected) in [
+            (with(&good), "allowed"),
+            (with(&staging), "account_outside_rule"),
+            (with(&closed), "account_closed"),
+            (with(&sensitive), "account_outside_rule"),
+            (facts(None), "unknown_account"),
+            (
+                Facts {
+                    groups: BTreeSet::new(),
+                    ..with(&good)
+                },
+                "unknown_rule",
+            ),
+            (
+                Facts {
+                    enabled: false,
+                    ..with(&good)
+                },
+                "disabled",
+            ),
+            (
+                Facts {
+                    assurance: Assurance::Mfa,
+                    ..with(&good)
+                },
+                "assurance_too_weak",
+            ),
+            (
+                Facts {
+                    approvers: 0,
+                    ..with(&good)
+                },
+                "nobody_can_approve",
+            ),
+            (
+                Facts {
+                    permission_set_exists: false,
+                    ..with(&good)
+                },
+                "permission_set_missing",
+            ),
+            (
+                Facts {
+                    copied_at: Some(at(-241)),
+                    ..with(&good)
+                },
+                "directory_stale",
+            ),
+            (
+                Facts {
+                    copied_at: None,
+                    ..with(&good)
+                },
+                "directory_stale",
+            ),
+        ] {
+            assert_eq!(code(&in_force, &ask(), &facts), expected);
+        }
+    }
+
+    #[test]
+    fn a_sensitive_account_is_reached_only_by_id_and_said_so() {
+        let sensitive = Account {
+            is_sensitive: true,
+            ..account()
+        };
+        let rule = |accounts: &str, extra: &str| {
+            let source = DEMO
+                .replace("[{ tag = \"env=prod\" }]", accounts)
+                .replace("max_minutes = 60", &format!("max_minutes = 60\n{extra}"));
+            reaches(
+                Policy::parse(&source)
+                    .unwrap()
+                    .rule("production-admin")
+                    .unwrap(),
+                &sensitive,
+            )
+        };
+        assert!(rule(
+            "[{ id = \"111111111111\" }]",
+            "sensitive_account = true"
+        ));
+        assert!(!rule("[{ id = \"111111111111\" }]", ""));
+        assert!(!rule(
+            "[{ tag = \"env=prod\" }, { id = \"222222222222\" }]",
+            "sensitive_account = true"
+        ));
+    }
+
+    #[test]
+    fn a_group_that_was_made_anew_suspends_its_rules() {
+        let account = account();
+        let mut changed = in_force(DEMO);
+        changed
+            .current
+            .insert("production-approvers".into(), "g-somebody-elses".into());
+        assert_eq!(
+            code(&changed, &ask(), &facts(Some(&account))),
+            "rule_suspended"
+        );
+        changed.current.remove("production-approvers");
+        assert_eq!(
+            code(&changed, &ask(), &facts(Some(&account))),
+            "rule_suspended"
+        );
+    }
+
+    #[test]
+    fn a_required_ticket_is_required() {
+        let (account, in_force) = (
+            account(),
+            in_force(&DEMO.replace("required = false", "required = true")),
+        );
+        assert_eq!(
+            code(&in_force, &ask(), &facts(Some(&account))),
+            "ticket_required"
+        );
+    }
+}

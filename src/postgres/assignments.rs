@@ -1,0 +1,321 @@
+//! The ledger's rows.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{RowError, one_row};
+use crate::access::assignment::{Assignment, Sight};
+use crate::access::id::AssignmentId;
+use crate::access::person::PersonId;
+
+struct Row {
+    id: Uuid,
+    principal_id: String,
+    user_id: String,
+    account_id: String,
+    permission_set_arn: String,
+    owned_since: Option<DateTime<Utc>>,
+    revision: i64,
+    seen_present: Option<bool>,
+    seen_first_at: Option<DateTime<Utc>>,
+    seen_last_at: Option<DateTime<Utc>>,
+    failures: i32,
+    retry_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Assignment {
+    type Error = anyhow::Error;
+
+    fn try_from(row: Row) -> anyhow::Result<Self> {
+        let sight = match (row.seen_present, row.seen_first_at, row.seen_last_at) {
+            (None, None, None) => None,
+            (Some(present), Some(first_at), Some(last_at)) => Some(Sight {
+                present,
+                first_at,
+                last_at,
+            }),
+            _ => {
+                return Err(RowError::new(
+                    "assignments",
+                    row.id,
+                    "what was seen is half there",
+                ));
+            }
+        };
+        Ok(Self {
+            id: AssignmentId(row.id),
+            principal_id: PersonId::new(&row.principal_id),
+            user_id: row.user_id,
+            account_id: row.account_id,
+            permission_set_arn: row.permission_set_arn,
+            owned_since: row.owned_since,
+            revision: row.revision,
+            sight,
+            failures: row.failures,
+            retry_at: row.retry_at,
+        })
+    }
+}
+
+/// The row, if there is one.
+///
+/// # Errors
+/// If the database refuses or the row makes no sense.
+pub async fn find(conn: &mut PgConnection, id: AssignmentId) -> anyhow::Result<Option<Assignment>> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, principal_id, user_id, account_id, permission_set_arn, owned_since, revision, seen_present,
+                seen_first_at, seen_last_at, failures, retry_at
+         from assignments where id = $1",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Assignment::try_from).transpose()
+}
+
+/// The row, locked. Lock requests and grants first.
+///
+/// # Errors
+/// If there is none, the database refuses, or the row makes no sense.
+pub async fn lock(conn: &mut PgConnection, id: AssignmentId) -> anyhow::Result<Assignment> {
+    sqlx::query!("select id from assignments where id = $1 for update", id.0)
+        .fetch_optional(&mut *conn)
+        .await?;
+    find(conn, id)
+        .await?
+        .ok_or_else(|| RowError::new("assignments", id, "it does not exist"))
+}
+
+/// The row of this tuple, made if it is new, and due for the engine at once.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn want(
+    conn: &mut PgConnection,
+    principal: &PersonId,
+    user_id: &str,
+    account_id: &str,
+    permission_set_arn: &str,
+    now: DateTime<Utc>,
+) -> sqlx::Result<AssignmentId> {
+    let id = sqlx::query_scalar!(
+        "insert into assignments (id, principal_id, user_id, account_id, permission_set_arn, next_at)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict on constraint assignments_tuple
+             do update set next_at = excluded.next_at, retry_at = null, user_id = excluded.user_id
+         returning id",
+        AssignmentId::new(now).0,
+        principal.as_str(),
+        user_id,
+        account_id,
+        permission_set_arn,
+        now
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(AssignmentId(id))
+}
+
+/// Makes the engine look now, whatever it was waiting for: somebody ended a grant.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn hurry(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set next_at = $2, retry_at = null where id = $1",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// When the engine looks next; `None` if nothing is to be done until something changes.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn set_next(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    next_at: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set next_at = $2 where id = $1",
+        id.0,
+        next_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An operation was opened or resolved: what listings said before counts no more. `owned_since` is
+/// set by the first create's intent and kept by later ones.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn touch(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    owned_since: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set revision = revision + 1, owned_since = coalesce(owned_since, $2),
+                seen_present = null, seen_first_at = null, seen_last_at = null
+         where id = $1",
+        id.0,
+        owned_since
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a complete listing showed; dropped if an operation was opened or resolved since it began.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn see(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    revision: i64,
+    sight: Sight,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set seen_present = $3, seen_first_at = $4, seen_last_at = $5, failures = 0, retry_at = null
+         where id = $1 and revision = $2",
+        id.0,
+        revision,
+        sight.present,
+        sight.first_at,
+        sight.last_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A call did not do what it should: wait before the next.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn fail(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    retry_at: DateTime<Utc>,
+    error: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set failures = failures + 1, retry_at = $2, last_error = $3 where id = $1",
+        id.0,
+        retry_at,
+        error
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A call did what it should.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn succeed(conn: &mut PgConnection, id: AssignmentId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set failures = 0, retry_at = null, last_error = null where id = $1",
+        id.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Confirmed gone: not ours any more.
+///
+/// # Errors
+/// If something happened to it since the caller looked, or the database refuses.
+pub async fn let_go(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    revision: i64,
+) -> anyhow::Result<()> {
+    let result = sqlx::query!(
+        "update assignments set owned_since = null, failures = 0, retry_at = null, last_error = null
+         where id = $1 and revision = $2",
+        id.0,
+        revision
+    )
+    .execute(conn)
+    .await?;
+    one_row("the assignment", &result)
+}
+
+/// An assignment that the engine should look at now.
+#[derive(Debug)]
+pub struct Due {
+    /// Which.
+    pub id: AssignmentId,
+    /// It has something to take away, and for how long.
+    pub ending_since: Option<DateTime<Utc>>,
+    /// An operation is open.
+    pub is_under_way: bool,
+}
+
+/// What is due: by its own time, or because a grant's end has come whatever that time says. Endings
+/// first, the most overdue first; then what is under way; then what starts (protocol L4).
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_due(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Due>> {
+    let rows = sqlx::query!(
+        r#"select a.id,
+                  (select min(coalesce(g.ending_at, g.ends_at)) from grants g
+                   where g.assignment_id = a.id
+                     and (g.status = 'ending' or (g.status in ('provisioning', 'active') and g.ends_at <= $1))) as ending_since,
+                  exists (select from operations o
+                          where o.assignment_id = a.id and o.status in ('intended', 'in_progress')) as "is_under_way!"
+           from assignments a
+           where a.next_at <= $1
+              or exists (select from grants g
+                         where g.assignment_id = a.id and g.status in ('provisioning', 'active') and g.ends_at <= $1
+                           and (a.next_at is null or a.next_at > g.ends_at))
+           order by 2 nulls last, 3 desc, a.next_at
+           limit $2"#,
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Due {
+            id: AssignmentId(row.id),
+            ending_since: row.ending_since,
+            is_under_way: row.is_under_way,
+        })
+        .collect())
+}
+
+/// When the next assignment becomes due.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn next_due(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!(
+        r#"select least((select min(next_at) from assignments),
+                        (select min(ends_at) from grants where status in ('provisioning', 'active'))) as next"#
+    )
+    .fetch_one(conn)
+    .await
+}

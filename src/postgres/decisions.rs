@@ -1,0 +1,74 @@
+//! Decisions: written once, never changed.
+
+use sqlx::PgConnection;
+
+use super::RowError;
+use crate::access::decision::{Decision, Verdict};
+use crate::access::id::RequestId;
+use crate::access::person::PersonId;
+use crate::access::request::Named;
+
+/// Stores a decision.
+///
+/// # Errors
+/// If the database refuses; the primary key refuses a second one of the same person.
+pub async fn insert(
+    conn: &mut PgConnection,
+    request: RequestId,
+    decision: &Decision,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into decisions
+             (request_id, approver_id, approver_email, approver_name, verdict, comment, channel, assurance, group_id, decided_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        request.0,
+        decision.approver.id.as_str(),
+        decision.approver.email,
+        decision.approver.name,
+        decision.verdict.as_str(),
+        decision.comment,
+        decision.channel,
+        decision.assurance.as_str(),
+        decision.group_id,
+        decision.decided_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The decisions on a request, oldest first.
+///
+/// # Errors
+/// If the database refuses or a row makes no sense.
+pub async fn list(conn: &mut PgConnection, request: RequestId) -> anyhow::Result<Vec<Decision>> {
+    let rows = sqlx::query!(
+        "select approver_id, approver_email, approver_name, verdict, comment, channel, assurance, group_id, decided_at
+         from decisions where request_id = $1 order by decided_at, approver_id",
+        request.0
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let wrong = |what: String| RowError::new("decisions", request, what);
+            Ok(Decision {
+                approver: Named {
+                    id: PersonId::new(&row.approver_id),
+                    email: row.approver_email,
+                    name: row.approver_name,
+                },
+                verdict: match row.verdict.as_str() {
+                    "yes" => Verdict::Yes,
+                    "no" => Verdict::No,
+                    other => return Err(wrong(format!("{other:?} is not a verdict"))),
+                },
+                comment: row.comment,
+                channel: row.channel,
+                assurance: row.assurance.parse().map_err(wrong)?,
+                group_id: row.group_id,
+                decided_at: row.decided_at,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! The lease: which engine may act. Its holder is a fresh id compared by equality (protocol L1).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+
+use crate::access::id::HolderId;
+
+/// What became of asking for the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// It was ours and is ours for longer.
+    Renewed,
+    /// It is ours from now on.
+    Taken,
+    /// Somebody else holds it until then.
+    HeldUntil(DateTime<Utc>),
+}
+
+/// Takes or renews the lease.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn hold(
+    conn: &mut PgConnection,
+    holder: HolderId,
+    now: DateTime<Utc>,
+    ttl: TimeDelta,
+) -> sqlx::Result<Lease> {
+    let row = sqlx::query!("select holder, expires_at from lease for update")
+        .fetch_one(&mut *conn)
+        .await?;
+    let renewed = row.holder == Some(holder.0);
+    match row.expires_at {
+        Some(until) if !renewed && until > now => return Ok(Lease::HeldUntil(until)),
+        _ => {}
+    }
+    sqlx::query!(
+        "update lease set holder = $1, renewed_at = $2, expires_at = $3",
+        holder.0,
+        now,
+        now + ttl
+    )
+    .execute(conn)
+    .await?;
+    let unbroken = renewed && row.expires_at.is_some_and(|until| until > now);
+    Ok(if unbroken {
+        Lease::Renewed
+    } else {
+        Lease::Taken
+    })
+}
+
+/// Is the lease ours at this time? Keeps it so until the transaction ends.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn share(
+    conn: &mut PgConnection,
+    holder: HolderId,
+) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!(
+        "select expires_at from lease where holder = $1 for share",
+        holder.0
+    )
+    .fetch_optional(conn)
+    .await
+    .map(Option::flatten)
+}
+
+/// When the lease was last renewed, by whomever.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn renewed_at(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!("select renewed_at from lease")
+        .fetch_one(conn)
+        .await
+}
+
+/// Gives it up, so that another engine need not wait.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn give_up(conn: &mut PgConnection, holder: HolderId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update lease set holder = null, expires_at = null where holder = $1",
+        holder.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! SQL and nothing else: one file per table family, free functions on `&mut PgConnection`.
+//!
+//! Callers own the transaction. No function here decides anything, calls out, or reads the clock by
+//! `now()`. Names: `find` gives an option, `load` fails if absent, `lock` loads for update, `save`
+//! is an update that says what it expects and checks that it met it.
+
+pub mod assignments;
+pub mod audit;
+pub mod change;
+pub mod decisions;
+pub mod directory;
+pub mod grants;
+pub mod installation;
+pub mod lease;
+pub mod migrate;
+pub mod operations;
+pub mod policies;
+pub mod refusals;
+pub mod requests;
+pub mod sessions;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+
+use crate::clock::Clock;
+
+/// The schema's history.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Channel that wakes engines and lapse loops. It wakes, nothing more: an id as payload, and whoever
+/// misses it looks within two seconds all the same.
+pub const WAKE: &str = "curfew_wake";
+
+/// The database, and the clock that goes with it.
+#[derive(Clone, Debug)]
+pub struct Db {
+    /// Connections.
+    pub pool: PgPool,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Db {
+    /// Connects lazily, so that a service can start while its database is away.
+    #[must_use]
+    pub fn new(options: PgConnectOptions, connections: u32, clock: Clock) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(bounded(options));
+        Self { pool, clock }
+    }
+
+    /// A connection for reading.
+    ///
+    /// # Errors
+    /// If there is none to be had.
+    pub async fn conn(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        self.pool.acquire().await
+    }
+}
+
+/// Session settings under which a frozen process can hold nobody up for long (protocol L2). No
+/// `statement_timeout`: it would cover an intent's COMMIT, whose outcome must be known (D1).
+#[must_use]
+pub fn bounded(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("curfew").options([
+        ("idle_in_transaction_session_timeout", "3s"),
+        ("lock_timeout", "5s"),
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "10s"),
+        ("timezone", "UTC"),
+    ])
+}
+
+/// A row that makes no sense: an error that names it, never a default.
+#[derive(Debug, thiserror::Error)]
+#[error("the row {id} of {table} makes no sense: {what}")]
+pub struct RowError {
+    /// Table.
+    pub table: &'static str,
+    /// Key of the row.
+    pub id: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl RowError {
+    fn new(table: &'static str, id: impl ToString, what: impl ToString) -> anyhow::Error {
+        Self {
+            table,
+            id: id.to_string(),
+            what: what.to_string(),
+        }
+        .into()
+    }
+}
+
+/// An update that met another state than it expected.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} was changed by somebody else meanwhile")]
+pub struct Outdated {
+    what: &'static str,
+}
+
+/// Exactly one row, or somebody else was there first.
+fn one_row(what: &'static str, result: &PgQueryResult) -> anyhow::Result<()> {
+    if result.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Outdated { what }.into())
+    }
+}

@@ -1,0 +1,93 @@
+//! Policies by version, and the one in force.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::RowError;
+use crate::policy::Policy;
+use crate::policy::evaluate::InForce;
+
+/// The policy in force, with its groups as pinned and as the directory's copy has them now.
+///
+/// # Errors
+/// If the database refuses or the stored policy can't be read.
+pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InForce>> {
+    let row = sqlx::query!(
+        "select version, source, groups from policy_in_force join policies using (version)"
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let policy = Policy::parse(&row.source)
+        .map_err(|error| RowError::new("policies", &row.version, error))?;
+    let pinned: BTreeMap<String, String> =
+        serde_json::from_value(row.groups).context("read the pinned groups")?;
+    let names: Vec<String> = pinned.keys().cloned().collect();
+    let current = super::directory::group_ids(conn, &names).await?;
+    Ok(Some(InForce {
+        version: row.version,
+        policy,
+        pinned,
+        current,
+    }))
+}
+
+/// The version in force.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn version_in_force(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select version from policy_in_force for update")
+        .fetch_optional(conn)
+        .await
+}
+
+/// Puts a policy into force, if `replaces` is still the one that is.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn activate(
+    conn: &mut PgConnection,
+    version: &str,
+    source: &str,
+    groups: &BTreeMap<String, String>,
+    replaces: Option<&str>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<bool> {
+    sqlx::query!(
+        "insert into policies (version, source, first_seen_at) values ($1, $2, $3) on conflict do nothing",
+        version,
+        source,
+        now
+    )
+    .execute(&mut *conn)
+    .await?;
+    let groups = serde_json::to_value(groups)?;
+    let result = match replaces {
+        None => {
+            sqlx::query!(
+                "insert into policy_in_force (version, groups, activated_at) values ($1, $2, $3) on conflict do nothing",
+                version,
+                groups,
+                now
+            )
+            .execute(conn)
+            .await?
+        }
+        Some(replaces) => {
+            sqlx::query!(
+                "update policy_in_force set version = $1, groups = $2, activated_at = $3 where version = $4",
+                version,
+                groups,
+                now,
+                replaces
+            )
+            .execute(conn)
+            .await?
+        }
+    };
+    Ok(result.rows_affected() == 1)
+}
