@@ -250,11 +250,11 @@ create table operations (
         (status = 'intended' and aws_id is null and resolved_at is null)
         or (status in ('in_progress', 'stuck') and aws_id is not null and accepted_at is not null
             and next_look_at is not null and resolved_at is null)
-        or (status in ('succeeded', 'failed', 'refused', 'lost') and resolved_at is not null)
+        or (status in ('succeeded', 'failed', 'refused', 'lost', 'expired') and resolved_at is not null)
     )
 );
 comment on table operations is
-    'Every attempt to create or delete, committed before it is sent. intended and in_progress are open; stuck was accepted long ago and never finished; lost is an attempt whose answer is unknown.';
+    'Every attempt to create or delete, committed before it is sent. intended and in_progress are open; stuck was accepted long ago and never finished; lost is an attempt whose answer is unknown, expired one that is known never to have arrived.';
 comment on column operations.aws_id is 'RequestId of the asynchronous operation in Identity Center.';
 comment on column operations.unresolved_until is
     'From then on AWS refuses the signature of this attempt, so that it can''t arrive any more.';

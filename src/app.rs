@@ -146,7 +146,6 @@ impl App {
     }
 
     /// The routes, for tests that need no socket.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         router(self.web.clone())
     }

@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::access::decision::{Decision, Evidence, RuleGroups};
+use crate::access::decision::{Evidence, RuleGroups};
 use crate::access::person::PersonId;
-use crate::access::request::Request;
 use crate::aws::{self, Aws, Instance};
 use crate::postgres::{Db, change::Change, directory, policies};
 
@@ -68,25 +67,16 @@ impl Directory {
         change.commit_bookkeeping().await
     }
 
-    /// What the identity store says, live, of the requester, of everybody who agreed, and of
-    /// `approver`, each about the groups that matter for them.
+    /// What the identity store says, live, of these people, each about the groups of the rule.
     ///
     /// # Errors
     /// If the identity store does not answer for any of them.
     pub async fn evidence(
         &self,
         db: &Db,
-        request: &Request,
-        decisions: &[Decision],
-        approver: Option<&PersonId>,
+        people: &BTreeSet<PersonId>,
         groups: &RuleGroups,
     ) -> anyhow::Result<LiveEvidence> {
-        let people: BTreeSet<&PersonId> = decisions
-            .iter()
-            .map(|decision| &decision.approver.id)
-            .chain(approver)
-            .chain([&request.requester.id])
-            .collect();
         let mut conn = db.conn().await?;
         let read_at = db.clock.now(&mut conn).await?;
         let mut known = Vec::new();
@@ -94,7 +84,10 @@ impl Directory {
             let user_id = directory::find_person(&mut conn, person)
                 .await?
                 .map(|known| known.user_id);
-            known.push((person.clone(), user_id));
+            known.push((
+                person.clone(),
+                user_id.unwrap_or_else(|| person.as_str().to_owned()),
+            ));
         }
         drop(conn);
         let all: BTreeSet<String> = groups
@@ -104,7 +97,6 @@ impl Directory {
             .collect();
         let mut evidence = Evidence::new();
         for (person, user_id) in known {
-            let user_id = user_id.unwrap_or_else(|| person.as_str().to_owned());
             let standing =
                 aws::directory::standing(&self.aws, &self.instance, &user_id, &all).await?;
             evidence.insert(person, standing);

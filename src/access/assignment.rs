@@ -104,10 +104,13 @@ pub enum OperationStatus {
     Refused,
     /// No answer, and none will come: it may have had its effect, or may still have it.
     Lost,
+    /// No answer came, AWS refuses its signature by now, and Identity Center's own list of
+    /// operations shows nothing of it: it never happened.
+    Expired,
 }
 
 impl OperationStatus {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Intended,
         Self::InProgress,
         Self::Stuck,
@@ -115,6 +118,7 @@ impl OperationStatus {
         Self::Failed,
         Self::Refused,
         Self::Lost,
+        Self::Expired,
     ];
 
     /// The word used in tables.
@@ -128,6 +132,7 @@ impl OperationStatus {
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::Expired => "expired",
         }
     }
 }

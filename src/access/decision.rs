@@ -93,7 +93,7 @@ impl NotQualified {
 }
 
 /// The groups of a rule, resolved to ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleGroups {
     /// Who may ask.
     pub requesters: BTreeSet<String>,

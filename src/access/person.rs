@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct PersonId(String);
 
 impl PersonId {
-    /// Takes the UserId as any AWS answer writes it.
+    /// Takes the `UserId` as any AWS answer writes it.
     #[must_use]
     pub fn new(user_id: &str) -> Self {
         const UUID_LENGTH: usize = 36;

@@ -92,6 +92,8 @@ event_types! {
     CreateFailed = "assignment.create_failed";
     /// No answer will come.
     CreateLost = "assignment.create_lost";
+    /// It never arrived, and can't any more.
+    CreateExpired = "assignment.create_expired";
     /// In progress for too long.
     CreateStuck = "assignment.create_stuck";
     /// A complete listing shows it.

@@ -124,6 +124,10 @@ fn was_not_sent<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse
 }
 
 /// The meaning of an error of a call for information.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what `map_err` hands over"
+)]
 pub fn describe<E>(error: SdkError<E, HttpResponse>) -> CallFailed
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

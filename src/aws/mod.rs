@@ -93,9 +93,13 @@ impl Aws {
     }
 }
 
-/// What all clients share: no SDK retries, bounded time, our name in CloudTrail.
+/// What all clients share: no SDK retries, bounded time, our name in `CloudTrail`.
+///
+/// # Panics
+/// Never: the name has only allowed characters.
 #[must_use]
 pub fn loader(call_timeout: Duration) -> aws_config::ConfigLoader {
+    let app_name = AppName::new("curfew").expect("the name has only allowed characters");
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
         .operation_attempt_timeout(call_timeout)
@@ -104,5 +108,5 @@ pub fn loader(call_timeout: Duration) -> aws_config::ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
-        .app_name(AppName::new("curfew").expect("the name has only allowed characters"))
+        .app_name(app_name)
 }

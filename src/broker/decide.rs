@@ -6,6 +6,8 @@
 //! grant. Events: `decision.recorded`, and `request.denied` or `request.approved` with
 //! `grant.scheduled`; `request.lapsed` if its time is over; or `decision.refused`.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{ActError, Broker, Kind, Refused};
@@ -14,7 +16,7 @@ use crate::access::decision::{
     valid_approvals,
 };
 use crate::access::id::RequestId;
-use crate::access::person::{Actor, SignedInPerson};
+use crate::access::person::{Actor, PersonId, SignedInPerson};
 use crate::access::request::{Named, Openness, Request, RequestStatus};
 use crate::access::text;
 use crate::audit::event::{Event, EventType};
@@ -61,7 +63,11 @@ impl Broker {
             .relation(&mut conn, &by.person.id, &request, &decided)
             .await?;
         drop(conn);
-        let refused = if relation.may_see() {
+        let refused = if relation.is_requester {
+            // Who asked never changes, so this needs no lock and no directory.
+            let why = NotQualified::SelfApproval;
+            Refused::new(Kind::Forbidden, why.code(), why.to_string())
+        } else if relation.may_see() {
             let comment = clean_comment(comment);
             let decided = match comment {
                 Ok(comment) => self.decide_until_settled(by, id, verdict, comment).await,
@@ -108,24 +114,31 @@ impl Broker {
         .into())
     }
 
-    /// What the identity store says, live, of everybody whose yes counts. Unreachable: no yes.
+    /// What the identity store says, live, of everybody whose yes counts. Unreachable: no yes. Where
+    /// there is nothing left to decide, nothing is asked: the rows say so better.
     async fn live(&self, by: &SignedInPerson, id: RequestId) -> Result<LiveEvidence, ActError> {
         let mut conn = self.db.conn().await?;
         let request = requests::find(&mut conn, id)
             .await?
             .ok_or_else(Refused::not_found)?;
-        let decided = decisions::list(&mut conn, id).await?;
+        let mut people: BTreeSet<PersonId> = decisions::list(&mut conn, id)
+            .await?
+            .into_iter()
+            .map(|decision| decision.approver.id)
+            .collect();
+        let has_decided = !people.insert(by.person.id.clone());
+        if has_decided || request.status != RequestStatus::Pending {
+            people.clear();
+        }
         let in_force = policies::find_in_force(&mut conn).await?;
         drop(conn);
         let groups = in_force
-            .and_then(|in_force| in_force.groups(in_force.policy.rule(&request.rule)?).ok());
-        let groups = groups.unwrap_or_else(|| RuleGroups {
-            requesters: [].into(),
-            approvers: [].into(),
-        });
+            .as_ref()
+            .and_then(|in_force| rule_now(in_force, &request))
+            .map(|(_, groups)| groups);
         let live = self
             .directory
-            .evidence(&self.db, &request, &decided, Some(&by.person.id), &groups)
+            .evidence(&self.db, &people, &groups.unwrap_or_default())
             .await;
         live.map_err(|error| {
             tracing::warn!(error = format!("{error:#}"), "the directory can't be read; a yes is refused");

@@ -60,9 +60,8 @@ impl Engine {
         let Some(expires_at) = lease::share(change.conn(), self.holder).await? else {
             return Ok(None);
         };
-        let (picture, now) = match self.picture(&mut change, id).await? {
-            Some(found) => found,
-            None => return Ok(None),
+        let Some((picture, now)) = self.picture(&mut change, id).await? else {
+            return Ok(None);
         };
         Ok((expires_at > now).then_some(Grasp {
             change,
@@ -93,7 +92,7 @@ impl Engine {
             open: digest.open,
             stuck: digest.stuck,
             last: digest.last,
-            create_may_arrive_until: digest.create_may_arrive_until,
+            lost_create: digest.lost_create,
             delete_may_arrive_until: digest.delete_may_arrive_until,
             touched_at: digest.touched_at,
         };
@@ -155,7 +154,8 @@ impl Engine {
                 match step {
                     Step::Look => self.look(&picture, now).await,
                     Step::Describe(operation) => self.ask(&picture, operation).await,
-                    _ => self.find_lost(&picture, now).await,
+                    Step::FindLost(operation) => self.find_lost(&picture, operation).await,
+                    _ => Ok(Then::Stop),
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! May this grant's access start? Reads the evidence live, then judges by the pure check.
 
 use super::Engine;
-use crate::access::decision::RuleGroups;
 use crate::access::grant::Grant;
 use crate::access::request::Request;
 use crate::directory::LiveEvidence;
@@ -24,13 +23,13 @@ impl Engine {
         drop(conn);
         let groups = in_force
             .and_then(|in_force| in_force.groups(in_force.policy.rule(&request.rule)?).ok());
-        let groups = groups.unwrap_or_else(|| RuleGroups {
-            requesters: [].into(),
-            approvers: [].into(),
-        });
-        self.directory
-            .evidence(&self.db, &request, &decided, None, &groups)
-            .await
+        let groups = groups.unwrap_or_default();
+        let people = decided
+            .into_iter()
+            .map(|decision| decision.approver.id)
+            .chain([request.requester.id])
+            .collect();
+        self.directory.evidence(&self.db, &people, &groups).await
     }
 
     /// Judges under the locks, by the policy as it is now.

@@ -193,10 +193,13 @@ impl Engine {
 
     /// Keeps or takes the lease. `Some`: somebody else has it until then.
     async fn hold_lease(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let renewed_at = lease::renewed_at(change.conn()).await?;
-        let now = self.db.clock.now(change.conn()).await?;
+        let mut conn = self.db.conn().await?;
+        let renewed_at = lease::renewed_at(&mut conn).await?;
+        let now = self.read_time(&mut conn).await?;
+        drop(conn);
+        // Never behind the last heartbeat, whoever's it was (T1).
         let now = renewed_at.map_or(now, |renewed| renewed.max(now));
+        let mut change = Change::begin(&self.db, Actor::System).await?;
         let took = lease::hold(change.conn(), self.holder, now, self.settings.lease_ttl).await?;
         match took {
             Lease::HeldUntil(until) => {

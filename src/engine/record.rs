@@ -156,7 +156,7 @@ impl Engine {
             None => assignments::succeed(change.conn(), picture.assignment.id).await?,
             Some(reason) => {
                 self.back_off(change, picture, operation.kind, reason, now)
-                    .await?
+                    .await?;
             }
         }
         self.close(change, picture, &operation, detail.as_deref())
@@ -222,6 +222,7 @@ impl Engine {
                 EventType::CreateStuck,
                 EventType::DeleteStuck,
             ),
+            OperationStatus::Expired => EventType::CreateExpired,
             _ => by_kind(operation.kind, EventType::CreateLost, EventType::DeleteLost),
         };
         assignments::touch(change.conn(), picture.assignment.id, None).await?;
@@ -343,13 +344,20 @@ impl Engine {
     }
 
     /// The answer to a create never came. If Identity Center knows an operation of this tuple that we
-    /// don't, it is that one; otherwise the attempt is lost.
+    /// don't, it is that one; otherwise the attempt is lost, or, once it can't arrive any more, expired.
     pub(super) async fn find_lost(
         &self,
         picture: &Picture,
-        began_at: DateTime<Utc>,
+        id: OperationId,
     ) -> anyhow::Result<Then> {
-        let Some(lost) = &picture.open else {
+        let in_question = |picture: &Picture| {
+            let found = [&picture.open, &picture.lost_create].into_iter().flatten();
+            found
+                .filter(|operation| operation.aws_id.is_none())
+                .find(|operation| operation.id == id)
+                .cloned()
+        };
+        let Some(lost) = in_question(picture) else {
             return Ok(Then::Again);
         };
         let found = match self.find_unknown_create(picture, lost.intended_at).await {
@@ -360,56 +368,50 @@ impl Engine {
         let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
             return Ok(Then::Again);
         };
-        let same = picture
-            .open
-            .clone()
-            .filter(|open| open.id == lost.id && open.status == OperationStatus::Intended);
-        let Some(mut operation) = same else {
+        let Some(mut operation) = in_question(&picture) else {
             return Ok(Then::Again);
         };
-        match found {
-            Some(aws_id) => {
-                operation.status = OperationStatus::InProgress;
-                operation.aws_id = Some(aws_id);
-                operation.next_look_at = Some(now);
-                operations::save(
-                    change.conn(),
-                    &operation,
-                    OperationStatus::Intended,
-                    now,
-                    Some("found by listing"),
-                )
-                .await?;
-                self.record(
-                    &mut change,
-                    &picture,
-                    &operation,
-                    EventType::CreateAccepted,
-                    Some("found by listing"),
-                )
-                .await?;
-            }
-            None => {
-                operation.status = OperationStatus::Lost;
-                operation.resolved_at = Some(now);
-                operations::save(
-                    change.conn(),
-                    &operation,
-                    OperationStatus::Intended,
-                    now,
-                    None,
-                )
-                .await?;
+        let from = operation.status;
+        if let Some(aws_id) = found {
+            operation.status = OperationStatus::InProgress;
+            operation.aws_id = Some(aws_id);
+            operation.next_look_at = Some(now);
+            operation.resolved_at = None;
+            operations::save(
+                change.conn(),
+                &operation,
+                from,
+                now,
+                Some("found by listing"),
+            )
+            .await?;
+            self.record(
+                &mut change,
+                &picture,
+                &operation,
+                EventType::CreateAccepted,
+                Some("found by listing"),
+            )
+            .await?;
+        } else {
+            operation.status = if from == OperationStatus::Lost {
+                OperationStatus::Expired
+            } else {
+                OperationStatus::Lost
+            };
+            operation.resolved_at = Some(now);
+            operations::save(change.conn(), &operation, from, now, None).await?;
+            if from == OperationStatus::Intended {
                 self.back_off(
                     &mut change,
                     &picture,
                     OperationKind::Create,
                     "no answer",
-                    began_at,
+                    now,
                 )
                 .await?;
-                self.close(&mut change, &picture, &operation, None).await?;
             }
+            self.close(&mut change, &picture, &operation, None).await?;
         }
         change.commit().await?;
         Ok(Then::Again)

@@ -36,10 +36,10 @@ pub struct Picture {
     pub open: Option<Operation>,
     /// The oldest accepted operation that never finished.
     pub stuck: Option<Operation>,
-    /// The last attempt since it is ours that was not definitely refused.
+    /// The last attempt since it is ours that may have had an effect, by when its outcome was known.
     pub last: Option<Operation>,
-    /// Until when a create whose answer was lost may still arrive.
-    pub create_may_arrive_until: Option<DateTime<Utc>>,
+    /// The oldest create whose answer was lost: until it is settled it may still arrive.
+    pub lost_create: Option<Operation>,
     /// Until when a delete whose answer was lost may still arrive.
     pub delete_may_arrive_until: Option<DateTime<Utc>>,
     /// When any operation of ours was last opened or resolved.
@@ -67,7 +67,8 @@ pub enum Step {
     Delete,
     /// Ask for the status of an operation.
     Describe(OperationId),
-    /// An answer never came: look for the operation that a create may have started.
+    /// An answer never came, or AWS refuses the attempt by now: look for the operation that a create
+    /// may have started.
     FindLost(OperationId),
     /// An answer never came: count the attempt as lost.
     GiveUp(OperationId),
@@ -154,16 +155,17 @@ fn is_wanted(picture: &Picture) -> bool {
 }
 
 /// When an ending that was not reported yet becomes overdue. One that waits because another grant
-/// still needs the assignment is not late.
+/// still needs the assignment is not late: it counts from the last of them to end.
 fn overdue_from(picture: &Picture, grant: &Grant) -> Option<DateTime<Utc>> {
-    match grant.state {
-        GrantState::Ending { ending_at, .. }
-            if grant.overdue_at.is_none() && !is_wanted(picture) =>
-        {
-            Some(ending_at + OVERDUE_AFTER)
-        }
+    let ending_at = |grant: &Grant| match grant.state {
+        GrantState::Ending { ending_at, .. } => Some(ending_at),
         _ => None,
+    };
+    if is_wanted(picture) || grant.overdue_at.is_some() || ending_at(grant).is_none() {
+        return None;
     }
+    let last = picture.grants.iter().filter_map(ending_at).max()?;
+    Some(last + OVERDUE_AFTER)
 }
 
 /// An operation is open: wait for its answer, or its outcome (S4).
@@ -223,11 +225,15 @@ fn confirm(picture: &Picture, seen: Sight, timing: &Timing, now: DateTime<Utc>) 
             _ => Step::Describe(stuck.id),
         };
     }
-    match picture.create_may_arrive_until {
-        Some(until) if seen.last_at < until => {
-            look_again((seen.last_at + timing.confirm_gap).min(until.max(now)), now)
-        }
-        _ => Step::Gone,
+    match &picture.lost_create {
+        None => Step::Gone,
+        // What is seen meanwhile is deleted. Only when it can't arrive any more does Identity Center's
+        // list of operations say for good whether it did.
+        Some(lost) if now < lost.unresolved_until => look_again(
+            (seen.last_at + timing.confirm_gap).min(lost.unresolved_until),
+            now,
+        ),
+        Some(lost) => Step::FindLost(lost.id),
     }
 }
 
@@ -278,7 +284,19 @@ fn keep(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
                     .resolved_at
                     .unwrap_or(create.intended_at)
                     .max(window.provisioning_at);
+                // It only joined, whoever sent the create wants it no more, and it is not there: that
+                // was taken away too.
+                let sender_waits = picture.grants.iter().any(|other| {
+                    matches!(other.state, GrantState::Provisioning(window) if window.sent_at.is_some())
+                });
                 return match sight {
+                    Some(seen)
+                        if !seen.present
+                            && !sender_waits
+                            && seen.lasted() >= timing.confirm_gap =>
+                    {
+                        Step::EndGrant(grant.id, EndReason::RemovedOutside)
+                    }
                     Some(seen) if seen.present && seen.last_at >= since => Step::Activate(grant.id),
                     Some(seen) => look_again((seen.last_at + timing.relist).max(since), now),
                     None => Step::Look,
@@ -340,3 +358,6 @@ fn look_again(at: DateTime<Utc>, now: DateTime<Utc>) -> Step {
         Step::Wait(at)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ impl Error {
     }
 
     /// No such page, as far as this person may know.
+    #[must_use]
     pub fn not_found() -> Self {
         Self::Refused(Refused::not_found())
     }
@@ -181,7 +182,8 @@ struct SignInFirst {
 
 /// Gives every error its body: problem details for programs, a page for people.
 pub(super) async fn render(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let is_program = request.uri().path().starts_with("/api/");
+    let path = request.uri().path().to_owned();
+    let is_program = path.starts_with("/api/");
     let is_get = request.method() == axum::http::Method::GET;
     let response = next.run(request).await;
     if !response.status().is_client_error() && !response.status().is_server_error() {
@@ -205,7 +207,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     let mut rendered = if is_program {
         problem_details(&problem)
     } else {
-        ErrorPage::render(&web, &problem)
+        ErrorPage::render(&web, &problem, &path)
     };
     let headers = rendered.headers_mut();
     if let Some(allow) = response.headers().get(header::ALLOW) {

@@ -14,6 +14,9 @@ use crate::access::id::RequestId;
 /// A body of `application/x-www-form-urlencoded`.
 pub(super) struct Form<T>(pub(super) T);
 
+/// A body of `application/x-www-form-urlencoded`, or none at all: a button without fields.
+pub(super) struct OptionalForm<T>(pub(super) T);
+
 /// A body of `application/json`.
 pub(super) struct Json<T>(pub(super) T);
 
@@ -74,17 +77,36 @@ impl<T: DeserializeOwned> FromRequest<Web> for Form<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Error> {
-        let bytes = body(request, web, &mime::APPLICATION_WWW_FORM_URLENCODED).await?;
-        serde_urlencoded::from_str(utf8(&bytes)?)
-            .map(Self)
-            .map_err(|error| {
-                Error::status(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "malformed_form",
-                    format!("The form can't be read: {error}."),
-                )
-            })
+        form(&body(request, web, &mime::APPLICATION_WWW_FORM_URLENCODED).await?).map(Self)
     }
+}
+
+impl<T: DeserializeOwned> FromRequest<Web> for OptionalForm<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, web: &Web) -> Result<Self, Error> {
+        let is_form = is_kind(request.headers(), &mime::APPLICATION_WWW_FORM_URLENCODED);
+        let bytes = read(request, web).await?;
+        if bytes.is_empty() || is_form {
+            return form(&bytes).map(Self);
+        }
+        let text = format!(
+            "The body must be {}.",
+            mime::APPLICATION_WWW_FORM_URLENCODED
+        );
+        Err(Error::status(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            text,
+        ))
+    }
+}
+
+fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_urlencoded::from_str(utf8(bytes)?).map_err(|error| {
+        let text = format!("The form can't be read: {error}.");
+        Error::status(StatusCode::UNPROCESSABLE_ENTITY, "malformed_form", text)
+    })
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {

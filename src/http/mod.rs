@@ -101,7 +101,22 @@ impl Web {
 pub fn router(web: Web) -> Router {
     let is_demo = web.0.is_demo;
     let mut people = Router::new()
+        // for whoever asks
+        .route("/", get(pages::home::show))
+        .route(
+            "/requests",
+            get(pages::requests::list).post(pages::new_request::submit),
+        )
+        .route("/requests/new", get(pages::new_request::show))
+        .route("/requests/{id}", get(pages::request::show))
+        .route("/requests/{id}/cancel", post(pages::acts::cancel))
+        .route("/requests/{id}/end", post(pages::acts::end))
+        // for approvers
+        .route("/approvals", get(pages::approvals::show))
+        .route("/requests/{id}/approve", post(pages::acts::approve))
+        .route("/requests/{id}/deny", post(pages::acts::deny))
         // for auditors
+        .route("/audit", get(pages::audit::list))
         .route("/audit/export", get(export::download))
         // for everybody
         .route("/login", get(pages::login::show))

@@ -80,19 +80,62 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Result<Respons
 pub(super) struct ErrorPage<'a> {
     layout: Layout,
     status: u16,
+    title: &'static str,
     text: &'a str,
+    /// What is wrong with fields that the person may not see any more.
+    details: Vec<&'a str>,
+    /// The request that it was about.
+    back: Option<String>,
 }
 
-impl ErrorPage<'_> {
-    pub(super) fn render(web: &Web, problem: &Problem) -> Response {
-        let page = ErrorPage {
-            layout: Layout::signed_out(web),
-            status: problem.status.as_u16(),
-            text: &problem.text,
-        };
-        render(problem.status, &page)
+impl<'a> ErrorPage<'a> {
+    /// The page of an error at this address.
+    pub(super) fn render(web: &Web, problem: &'a Problem, path: &str) -> Response {
+        let layout = Layout::signed_out(web);
+        render(problem.status, &Self::of(layout, problem, path))
             .unwrap_or_else(|_| (problem.status, problem.text.clone()).into_response())
     }
+
+    /// See [`ErrorPage::render`].
+    pub(super) fn of(layout: Layout, problem: &'a Problem, path: &str) -> Self {
+        Self {
+            layout,
+            status: problem.status.as_u16(),
+            title: title(problem.status),
+            text: &problem.text,
+            details: problem
+                .fields
+                .iter()
+                .map(|(.., text)| text.as_str())
+                .filter(|text| *text != problem.text)
+                .collect(),
+            back: way_back(path).filter(|_| problem.status != StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+/// What happened, in two or three words.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "That can't be read",
+        StatusCode::UNAUTHORIZED => "Sign in first",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::METHOD_NOT_ALLOWED => "Not done this way",
+        StatusCode::CONFLICT => "Not possible as things stand",
+        StatusCode::PAYLOAD_TOO_LARGE => "Too much",
+        StatusCode::UNPROCESSABLE_ENTITY => "Something has to be changed",
+        StatusCode::SERVICE_UNAVAILABLE => "Not just now",
+        _ if status.is_client_error() => "That does not work",
+        _ => "Something went wrong",
+    }
+}
+
+/// From an act on a request back to its page.
+fn way_back(path: &str) -> Option<String> {
+    let (id, _act) = path.strip_prefix("/requests/")?.split_once('/')?;
+    let id: uuid::Uuid = id.parse().ok()?;
+    Some(format!("/requests/{id}"))
 }
 
 /// Where to sign in, and go on afterwards.
@@ -154,6 +197,24 @@ mod tests {
         }
         assert_eq!(safe_next(Some("/requests/1?x=2")), "/requests/1?x=2");
         assert_eq!(safe_next(None), "/");
+    }
+
+    #[test]
+    fn an_act_that_was_refused_leads_back_to_its_request_and_to_nothing_else() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert_eq!(
+            way_back(&format!("/requests/{id}/approve")),
+            Some(format!("/requests/{id}"))
+        );
+        for other in [
+            "/requests/new",
+            "/requests",
+            "/",
+            "/requests/x/approve",
+            "/requests//evil.example/x",
+        ] {
+            assert_eq!(way_back(other), None, "{other}");
+        }
     }
 
     #[test]

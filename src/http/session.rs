@@ -150,9 +150,9 @@ struct Stored {
 
 /// Starts a session for somebody who just proved who they are, under a new id.
 pub(super) async fn start(session: &Session, by: &SignedInPerson) -> anyhow::Result<()> {
-    if session.id().is_some() {
-        session.flush().await?;
-    }
+    // Flushing alone would keep the id: whoever planted it would be signed in too.
+    session.clear().await;
+    session.cycle_id().await?;
     let stored = Stored {
         id: by.person.id.clone(),
         assurance: by.assurance,

@@ -42,7 +42,7 @@ pub fn findings(policy: &Policy) -> Vec<Finding> {
             found.push(Finding {
                 place: place.clone(),
                 text,
-            })
+            });
         };
         if !is_name(&rule.name) {
             say("name must be 1 to 64 letters, digits, '-', '_' or '.'".to_owned());
@@ -137,12 +137,7 @@ fn selector_findings(selector: &Selector, say: &mut impl FnMut(String)) {
             say(format!("account id {:?} is not twelve digits", by.id));
         }
         Selector::Name(by) if by.name.is_empty() => say("an account name is empty".to_owned()),
-        Selector::Tag(by)
-            if !by
-                .tag
-                .split_once('=')
-                .is_some_and(|(key, _)| !key.is_empty()) =>
-        {
+        Selector::Tag(by) if by.tag.split_once('=').is_none_or(|(key, _)| key.is_empty()) => {
             say(format!("tag {:?} is not of the form key=value", by.tag));
         }
         Selector::Ou(by) if !(by.ou.starts_with("ou-") || by.ou.starts_with("r-")) => {

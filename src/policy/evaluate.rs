@@ -215,9 +215,9 @@ pub fn verdict<'a>(
     facts: &Facts<'_>,
     now: DateTime<Utc>,
 ) -> Result<(&'a Rule, RuleGroups, WellFormed), Refusal> {
-    if !facts
+    if facts
         .copied_at
-        .is_some_and(|at| at + DIRECTORY_MAX_AGE >= now)
+        .is_none_or(|at| at + DIRECTORY_MAX_AGE < now)
     {
         return Err(Refusal::DirectoryStale);
     }

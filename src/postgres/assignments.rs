@@ -36,10 +36,10 @@ impl TryFrom<Row> for Assignment {
                 last_at,
             }),
             _ => {
-                return Err(RowError::new(
+                return Err(RowError::of(
                     "assignments",
-                    row.id,
-                    "what was seen is half there",
+                    &row.id,
+                    &"what was seen is half there",
                 ));
             }
         };
@@ -85,7 +85,7 @@ pub async fn lock(conn: &mut PgConnection, id: AssignmentId) -> anyhow::Result<A
         .await?;
     find(conn, id)
         .await?
-        .ok_or_else(|| RowError::new("assignments", id, "it does not exist"))
+        .ok_or_else(|| RowError::of("assignments", &id, &"it does not exist"))
 }
 
 /// The row of this tuple, made if it is new, and due for the engine at once.
@@ -179,6 +179,7 @@ pub async fn touch(
 }
 
 /// What a complete listing showed; dropped if an operation was opened or resolved since it began.
+/// That a listing works says nothing about deletes: their delay keeps growing.
 ///
 /// # Errors
 /// If the database refuses.
@@ -189,7 +190,7 @@ pub async fn see(
     sight: Sight,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update assignments set seen_present = $3, seen_first_at = $4, seen_last_at = $5, failures = 0, retry_at = null
+        "update assignments set seen_present = $3, seen_first_at = $4, seen_last_at = $5
          where id = $1 and revision = $2",
         id.0,
         revision,

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::RowError;
 use crate::access::id::EventId;
 use crate::access::person::Actor;
+use crate::access::target::Target;
 use crate::audit::chain::{self, Head};
 use crate::audit::event::{Event, Place};
 
@@ -35,7 +36,7 @@ pub async fn load_head(conn: &mut PgConnection) -> anyhow::Result<Head> {
 fn head(seq: i64, hash: &[u8]) -> anyhow::Result<Head> {
     let hash = hash
         .try_into()
-        .map_err(|_| RowError::new("audit_head", seq, "the hash has not 32 bytes"))?;
+        .map_err(|_| RowError::of("audit_head", &seq, &"the hash has not 32 bytes"))?;
     Ok(Head { seq, hash })
 }
 
@@ -74,8 +75,8 @@ pub async fn append(
             actor.person().map(|by| by.person.id.as_str()),
             event.request_id.map(|id| id.0),
             event.grant_id.map(|id| id.0),
-            event.target.as_ref().map(|target| target.account_id()),
-            event.target.as_ref().map(|target| target.permission_set()),
+            event.target.as_ref().map(Target::account_id),
+            event.target.as_ref().map(Target::permission_set),
             sealed.canonical,
             &sealed.hash[..],
         )
@@ -125,41 +126,41 @@ pub async fn list_after(
     .await
 }
 
-/// Events before a number, newest first: a page of the log, optionally of one request.
+/// Events before a number, newest first: a page of the log.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn list_before(
     conn: &mut PgConnection,
     before: i64,
-    request: Option<uuid::Uuid>,
     limit: i64,
 ) -> sqlx::Result<Vec<Stored>> {
     sqlx::query_as!(
         Stored,
-        "select seq, canonical from audit_events
-         where seq < $1 and ($2::uuid is null or request_id = $2) order by seq desc limit $3",
+        "select seq, canonical from audit_events where seq < $1 order by seq desc limit $2",
         before,
-        request,
         limit
     )
     .fetch_all(conn)
     .await
 }
 
-/// Every event of one request, oldest first, as its timeline shows them.
+/// Events of one request before a number, newest first: its timeline, from the end. A query of its own,
+/// because one query with an optional request would leave the index on requests unused.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn list_of_request(
     conn: &mut PgConnection,
     request: uuid::Uuid,
+    before: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Stored>> {
     sqlx::query_as!(
         Stored,
-        "select seq, canonical from audit_events where request_id = $1 order by seq limit $2",
+        "select seq, canonical from audit_events where request_id = $1 and seq < $2 order by seq desc limit $3",
         request,
+        before,
         limit
     )
     .fetch_all(conn)

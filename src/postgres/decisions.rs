@@ -1,6 +1,9 @@
 //! Decisions: written once, never changed.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::RowError;
 use crate::access::decision::{Decision, Verdict};
@@ -51,7 +54,7 @@ pub async fn list(conn: &mut PgConnection, request: RequestId) -> anyhow::Result
     .await?;
     rows.into_iter()
         .map(|row| {
-            let wrong = |what: String| RowError::new("decisions", request, what);
+            let wrong = |what: String| RowError::of("decisions", &request, &what);
             Ok(Decision {
                 approver: Named {
                     id: PersonId::new(&row.approver_id),
@@ -71,4 +74,31 @@ pub async fn list(conn: &mut PgConnection, request: RequestId) -> anyhow::Result
             })
         })
         .collect()
+}
+
+/// How many said yes to each of these requests; those without a yes are left out.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn count_yes(
+    conn: &mut PgConnection,
+    requests: &[RequestId],
+) -> sqlx::Result<BTreeMap<RequestId, usize>> {
+    let ids: Vec<Uuid> = requests.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select request_id, count(*) as "count!" from decisions
+           where request_id = any($1) and verdict = 'yes' group by request_id"#,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                RequestId(row.request_id),
+                usize::try_from(row.count).unwrap_or(0),
+            )
+        })
+        .collect())
 }

@@ -262,6 +262,35 @@ pub async fn groups_of(
     Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
+/// The names of everybody's groups, as far as memberships are copied: for the demo's list of people.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn group_names(
+    conn: &mut PgConnection,
+    people: &[Person],
+) -> sqlx::Result<BTreeMap<PersonId, Vec<String>>> {
+    let ids: Vec<String> = people
+        .iter()
+        .map(|person| person.id.as_str().to_owned())
+        .collect();
+    let rows = sqlx::query!(
+        "select person_id, name from memberships join groups on groups.id = group_id
+         where person_id = any($1) order by name",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut names: BTreeMap<PersonId, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        names
+            .entry(PersonId::new(&row.person_id))
+            .or_default()
+            .push(row.name);
+    }
+    Ok(names)
+}
+
 /// Group ids by name; a name that two groups have is left out, because it means neither.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! Grants: the state as an enum on one side, nullable columns with a CHECK per state on the other.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -32,7 +34,7 @@ impl TryFrom<Row> for Grant {
     type Error = anyhow::Error;
 
     fn try_from(row: Row) -> anyhow::Result<Self> {
-        let wrong = |what: String| RowError::new("grants", row.id, what);
+        let wrong = |what: String| RowError::of("grants", &row.id, &what);
         let window = match (row.provisioning_at, row.ends_at) {
             (Some(provisioning_at), Some(ends_at)) => Some(Window {
                 provisioning_at,
@@ -156,6 +158,29 @@ pub async fn find_of_request(
     .fetch_optional(conn)
     .await?;
     row.map(Grant::try_from).transpose()
+}
+
+/// The grants of these requests.
+///
+/// # Errors
+/// If the database refuses or a row makes no sense.
+pub async fn list_of_requests(
+    conn: &mut PgConnection,
+    requests: &[RequestId],
+) -> anyhow::Result<BTreeMap<RequestId, Grant>> {
+    let ids: Vec<Uuid> = requests.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, request_id, assignment_id, status, granted_seconds, session_seconds, start_at, activate_by,
+                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at
+         from grants where request_id = any($1)",
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| Grant::try_from(row).map(|grant| (grant.request_id, grant)))
+        .collect()
 }
 
 /// The grant of a request, locked. Lock the request first.

@@ -90,7 +90,7 @@ pub struct RowError {
 }
 
 impl RowError {
-    fn new(table: &'static str, id: impl ToString, what: impl ToString) -> anyhow::Error {
+    fn of(table: &'static str, id: &impl ToString, what: &impl ToString) -> anyhow::Error {
         Self {
             table,
             id: id.to_string(),

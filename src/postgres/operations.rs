@@ -26,7 +26,7 @@ impl TryFrom<Row> for Operation {
     type Error = anyhow::Error;
 
     fn try_from(row: Row) -> anyhow::Result<Self> {
-        let wrong = |what: String| RowError::new("operations", row.id, what);
+        let wrong = |what: String| RowError::of("operations", &row.id, &what);
         Ok(Self {
             id: OperationId(row.id),
             kind: match row.kind.as_str() {
@@ -112,10 +112,11 @@ pub struct Digest {
     pub open: Option<Operation>,
     /// The oldest that was accepted and never finished.
     pub stuck: Option<Operation>,
-    /// The last since `owned_since` that was not definitely refused.
+    /// The last since `owned_since`, by when its outcome was known, of those that may have had an
+    /// effect: a create that was found late comes after the delete that was sent meanwhile.
     pub last: Option<Operation>,
-    /// Until when a lost create may still arrive.
-    pub create_may_arrive_until: Option<DateTime<Utc>>,
+    /// The oldest lost create.
+    pub lost_create: Option<Operation>,
     /// Until when a lost delete may still arrive.
     pub delete_may_arrive_until: Option<DateTime<Utc>>,
     /// When the last one was opened or resolved.
@@ -136,18 +137,18 @@ pub async fn digest(
         "select id, grant_id, kind, status, intended_at, answer_by, unresolved_until, aws_id, looks, next_look_at, resolved_at
          from operations
          where assignment_id = $1
-           and (status in ('intended', 'in_progress', 'stuck')
-                or number = (select max(number) from operations
-                             where assignment_id = $1 and status <> 'refused' and intended_at >= $2))
-         order by number",
+           and (status in ('intended', 'in_progress', 'stuck') or (kind = 'create' and status = 'lost')
+                or number = (select number from operations
+                             where assignment_id = $1 and status not in ('refused', 'expired') and intended_at >= $2
+                             order by coalesce(resolved_at, intended_at) desc, number desc limit 1))
+         order by coalesce(resolved_at, intended_at), number",
         assignment.0,
         owned_since
     )
     .fetch_all(&mut *conn)
     .await?;
     let times = sqlx::query!(
-        "select max(unresolved_until) filter (where kind = 'create' and status = 'lost') as create_until,
-                max(unresolved_until) filter (where kind = 'delete' and status = 'lost') as delete_until,
+        "select max(unresolved_until) filter (where kind = 'delete' and status = 'lost') as delete_until,
                 max(coalesce(resolved_at, intended_at)) as touched_at
          from operations where assignment_id = $1",
         assignment.0
@@ -155,7 +156,6 @@ pub async fn digest(
     .fetch_one(conn)
     .await?;
     let mut digest = Digest {
-        create_may_arrive_until: times.create_until,
         delete_may_arrive_until: times.delete_until,
         touched_at: times.touched_at,
         ..Digest::default()
@@ -164,14 +164,14 @@ pub async fn digest(
         let operation = Operation::try_from(row)?;
         match operation.status {
             OperationStatus::Intended | OperationStatus::InProgress => {
-                digest.open = Some(operation.clone())
+                digest.open = Some(operation.clone());
             }
             OperationStatus::Stuck if digest.stuck.is_none() => {
-                digest.stuck = Some(operation.clone())
+                digest.stuck = Some(operation.clone());
             }
             _ => {}
         }
-        // The newest comes last.
+        // Rows come by when their outcome was known, so the last of them stays.
         if owned_since.is_some_and(|since| operation.intended_at >= since) {
             digest.last = Some(operation);
         }

@@ -22,7 +22,7 @@ pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InF
     .await?;
     let Some(row) = row else { return Ok(None) };
     let policy = Policy::parse(&row.source)
-        .map_err(|error| RowError::new("policies", &row.version, error))?;
+        .map_err(|error| RowError::of("policies", &row.version, &error))?;
     let pinned: BTreeMap<String, String> =
         serde_json::from_value(row.groups).context("read the pinned groups")?;
     let names: Vec<String> = pinned.keys().cloned().collect();

@@ -38,7 +38,7 @@ impl TryFrom<Row> for Request {
     type Error = anyhow::Error;
 
     fn try_from(row: Row) -> anyhow::Result<Self> {
-        let wrong = |what: String| RowError::new("requests", row.id, what);
+        let wrong = |what: String| RowError::of("requests", &row.id, &what);
         Ok(Self {
             id: RequestId(row.id),
             assurance: row.assurance.parse().map_err(wrong)?,

@@ -29,16 +29,37 @@ pub(in crate::http) struct Next {
 
 #[derive(Template)]
 #[template(path = "login/index.html")]
-struct Page<'a> {
-    layout: Layout,
-    people: Vec<Person>,
-    next: &'a str,
-    failed: bool,
+pub(super) struct Page<'a> {
+    pub(super) layout: Layout,
+    pub(super) people: Vec<Listed>,
+    pub(super) next: &'a str,
+    pub(super) failed: bool,
+}
+
+/// Somebody to sign in as, with the names of their groups.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) person: Person,
+    pub(super) groups: String,
+}
+
+/// Everybody whom the demo lets in.
+async fn list(web: &Web) -> Result<Vec<Listed>, Error> {
+    let mut conn = web.broker().db.conn().await?;
+    let people = directory::list_people(&mut conn, MOST_PEOPLE).await?;
+    let mut groups = directory::group_names(&mut conn, &people).await?;
+    Ok(people
+        .into_iter()
+        .map(|person| Listed {
+            groups: groups.remove(&person.id).unwrap_or_default().join(", "),
+            person,
+        })
+        .collect())
 }
 
 async fn page(web: &Web, next: &str, failed: bool) -> Result<Response, Error> {
     let people = if web.0.is_demo {
-        directory::list_people(&mut *web.broker().db.conn().await?, MOST_PEOPLE).await?
+        list(web).await?
     } else {
         Vec::new()
     };

@@ -1,4 +1,21 @@
 //! The pages: form struct, page struct and handlers of each noun. A handler parses, calls one act,
 //! and renders or redirects; a bad form comes back with its input and 422.
+//!
+//! What a page says is worked out by pure functions (`words`, `events`, and the page structs), so that
+//! the words are tested without a database. Templates escape everything; none says `safe`.
 
+pub(super) mod acts;
+pub(super) mod approvals;
+pub(super) mod audit;
+mod events;
+#[cfg(test)]
+mod gallery;
+pub(super) mod home;
 pub(super) mod login;
+pub(super) mod new_request;
+pub(super) mod request;
+pub(super) mod requests;
+#[cfg(test)]
+mod samples;
+mod summary;
+mod words;

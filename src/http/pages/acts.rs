@@ -1,0 +1,77 @@
+//! What is done to a request from its page: approve, deny, cancel, end. Each calls one act of the
+//! broker and leads back to the page; a refusal is an error page that does the same.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Deserialize;
+
+use crate::access::decision::Verdict;
+use crate::access::id::RequestId;
+use crate::broker::ActError;
+use crate::http::Web;
+use crate::http::error::Error;
+use crate::http::form::{OptionalForm, RequestPath};
+use crate::http::session::SignedIn;
+
+/// What goes with an act.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::http) struct Comment {
+    comment: String,
+}
+
+/// The request's page, after an act that went well.
+fn back(id: RequestId, done: Result<(), ActError>) -> Result<Response, Error> {
+    done?;
+    Ok(Redirect::to(&format!("/requests/{id}")).into_response())
+}
+
+/// `POST /requests/{id}/approve`
+pub(in crate::http) async fn approve(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+    OptionalForm(with): OptionalForm<Comment>,
+) -> Result<Response, Error> {
+    back(
+        id,
+        web.broker()
+            .decide(&by, id, Verdict::Yes, &with.comment)
+            .await,
+    )
+}
+
+/// `POST /requests/{id}/deny`
+pub(in crate::http) async fn deny(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+    OptionalForm(with): OptionalForm<Comment>,
+) -> Result<Response, Error> {
+    back(
+        id,
+        web.broker()
+            .decide(&by, id, Verdict::No, &with.comment)
+            .await,
+    )
+}
+
+/// `POST /requests/{id}/cancel`
+pub(in crate::http) async fn cancel(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+    OptionalForm(with): OptionalForm<Comment>,
+) -> Result<Response, Error> {
+    back(id, web.broker().cancel(&by, id, &with.comment).await)
+}
+
+/// `POST /requests/{id}/end`
+pub(in crate::http) async fn end(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+    OptionalForm(with): OptionalForm<Comment>,
+) -> Result<Response, Error> {
+    back(id, web.broker().end(&by, id, &with.comment).await)
+}

@@ -1,0 +1,20 @@
+//! Stories through the real router, the real engine, a real Postgres and the sandbox over the wire.
+//!
+//! One binary. Tests move the clock and drive the loops by hand; none sleeps. Every story ends with
+//! `finish`, which checks what must hold whatever happened.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
+mod support;
+
+mod approvals;
+mod audit_log;
+mod bad_input;
+mod ending;
+mod layering;
+mod lost_and_late;
+mod policy;
+mod races;
+mod replicas;
+mod request_to_end;
+mod security;

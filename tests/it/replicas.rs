@@ -1,0 +1,55 @@
+//! One engine at a time, and correct even if two act for a moment (protocol L1, S4).
+
+use chrono::TimeDelta;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn only_the_holder_of_the_lease_acts_and_another_takes_over_when_it_dies() {
+    let app = TestApp::start().await;
+    let second = app.another().await;
+    app.tick().await;
+    let held = second.engine.tick().await.unwrap();
+    assert!(!held.led, "the first holds the lease");
+    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
+    let id = engineer.asks(5).await;
+    approver.act(&id, "approve").await.expect(200);
+    second.engine.tick().await.unwrap();
+    assert_eq!(engineer.grant_status(&id).await, "scheduled");
+    app.settle().await;
+    assert_eq!(engineer.grant_status(&id).await, "active");
+    // The first one dies: no more passes of it. Within ten seconds the second leads.
+    app.advance(app.settings.lease_ttl);
+    assert!(second.engine.tick().await.unwrap().led);
+    app.advance(TimeDelta::minutes(5));
+    for _ in 0..20 {
+        second.engine.tick().await.unwrap();
+        app.advance(TimeDelta::seconds(1));
+    }
+    assert_eq!(engineer.grant_status(&id).await, "ended");
+    // The first thaws: it finds the lease taken.
+    assert!(!app.app.engine.tick().await.unwrap().led);
+    app.advance(app.settings.lease_ttl);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn two_engines_that_both_act_give_one_assignment_and_one_event_each() {
+    let app = TestApp::start().await;
+    let second = app.another().await;
+    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
+    for _ in 0..6 {
+        app.copy_directory().await;
+        let id = engineer.asks(1).await;
+        approver.act(&id, "approve").await.expect(200);
+        for _ in 0..90 {
+            let (one, two) = tokio::join!(app.app.engine.tick(), second.engine.tick());
+            assert!(!(one.unwrap().led && two.unwrap().led), "never both");
+            // Each in turn lets its lease run out at an inconvenient moment.
+            app.advance(TimeDelta::milliseconds(1300));
+        }
+        assert_eq!(engineer.grant_status(&id).await, "ended");
+    }
+    app.advance(app.settings.lease_ttl);
+    app.finish().await;
+}

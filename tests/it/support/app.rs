@@ -1,0 +1,309 @@
+//! The service in a test: everything real but the clock, which stands still until it is moved, and
+//! AWS, which is the sandbox behind a real socket.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use aws_config::Region;
+use aws_sdk_ssoadmin::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_async::time::TimeSource;
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use curfew::app::{App, Parts};
+use curfew::aws::{self, Aws};
+use curfew::clock::{Clock, FixedClock};
+use curfew::directory::Roles;
+use curfew::engine::Pass;
+use curfew::http::PublicUrl;
+use curfew::postgres::installation::Kind;
+use curfew::sandbox::{self, ManualClock, Sandbox, World};
+use curfew::settings::Settings;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::database::Database;
+use super::people::Person;
+
+/// The origin that the pages are served from.
+pub(crate) const ORIGIN: &str = "http://127.0.0.1:8080";
+
+/// How long an operation takes in the sandbox.
+const OPERATION: u64 = 2000;
+
+/// The demo's policy, which most stories go by.
+pub(crate) const POLICY: &str = include_str!("../../../src/cli/demo_policy.toml");
+
+/// The SDK signs by this machine's clock, which AWS agrees with whatever the database's says.
+#[derive(Clone, Debug)]
+struct SigningTime(ManualClock);
+
+impl TimeSource for SigningTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
+    }
+}
+
+/// Something that happens to the world meanwhile, and what to call it.
+pub(crate) type Event = (&'static str, fn(&TestApp));
+
+/// A service with its world.
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    pub(crate) router: axum::Router,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) clock: FixedClock,
+    pub(crate) database: Database,
+    pub(crate) settings: Settings,
+    sandbox_clock: ManualClock,
+    endpoint: String,
+    stop_sandbox: CancellationToken,
+    /// Assignments that the story made by hand: account, permission set ARN, person.
+    pub(crate) by_hand: BTreeSet<(String, String, String)>,
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::with_policy(POLICY).await
+    }
+
+    pub(crate) async fn with_policy(policy: &str) -> Self {
+        Self::with(policy, World::demo()).await
+    }
+
+    pub(crate) async fn with(policy: &str, world: World) -> Self {
+        let database = Database::create().await;
+        // Browsers and the session layer live in real time; so the story begins now.
+        let start = real_now().trunc_subsecs(3);
+        let clock = FixedClock::at(start);
+        let sandbox_clock = ManualClock::at(start);
+        let mut settings = Settings::sandbox(TimeDelta::minutes(1));
+        // A clock that stands still refills no bucket.
+        settings.calls_per_second = 1_000_000;
+        let sandbox = Sandbox::open(
+            sandbox::Settings {
+                operation_millis: OPERATION..=OPERATION,
+                settle_seconds: u64::try_from(settings.timing.settle.num_seconds()).unwrap(),
+                calls_per_second: 0,
+                ..sandbox::Settings::default()
+            },
+            sandbox::Clock::Manual(sandbox_clock.clone()),
+            world,
+            None,
+        )
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let stop_sandbox = CancellationToken::new();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+        tokio::spawn(sandbox.clone().serve(listener, stop_sandbox.clone()));
+        let app = build(
+            &database,
+            (&clock, &sandbox_clock),
+            &endpoint,
+            settings,
+            Some(policy),
+        )
+        .await
+        .unwrap();
+        Self {
+            router: app.router(),
+            app,
+            sandbox,
+            clock,
+            database,
+            settings,
+            sandbox_clock,
+            endpoint,
+            stop_sandbox,
+            by_hand: BTreeSet::new(),
+        }
+    }
+
+    /// Another process of the same service: its own connections, its own engine.
+    pub(crate) async fn another(&self) -> App {
+        build(
+            &self.database,
+            (&self.clock, &self.sandbox_clock),
+            &self.endpoint,
+            self.settings,
+            None,
+        )
+        .await
+        .unwrap()
+    }
+
+    /// The process dies and is started again. Whatever it had in memory is gone.
+    pub(crate) async fn crash_and_restart(&mut self) {
+        let fresh = self.another().await;
+        let dead = std::mem::replace(&mut self.app, fresh);
+        dead.broker.db.pool.close().await;
+        self.router = self.app.router();
+        // The dead one's lease runs out.
+        self.advance(self.settings.lease_ttl + TimeDelta::seconds(1));
+    }
+
+    /// AWS can't be reached any more.
+    pub(crate) fn cut_off_aws(&self) {
+        self.stop_sandbox.cancel();
+    }
+
+    pub(crate) fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+        self.sandbox_clock.advance(by);
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// One pass of everything that time does.
+    pub(crate) async fn tick(&self) -> Pass {
+        self.app.broker.lapse_due().await.unwrap();
+        self.app.engine.tick().await.unwrap()
+    }
+
+    /// Passes, moving the clock to whatever is due within `patience`, until nothing is.
+    pub(crate) async fn run_for(&self, patience: TimeDelta) {
+        let until = self.now() + patience;
+        for _ in 0..5000 {
+            let pass = self.tick().await;
+            super::check::words_match_the_world(self).await;
+            let pause = pass
+                .next_at
+                .map_or(TimeDelta::MAX, |next| next - self.now());
+            if pause > until - self.now() {
+                let rest = until - self.now();
+                if rest > TimeDelta::zero() {
+                    self.advance(rest);
+                }
+                self.keep_the_copy_fresh().await;
+                return;
+            }
+            self.advance(pause.max(TimeDelta::milliseconds(50)));
+        }
+        panic!("the engine does not come to rest");
+    }
+
+    /// What the loop does every few minutes, if it is time.
+    async fn keep_the_copy_fresh(&self) {
+        let mut conn = self.app.broker.db.conn().await.unwrap();
+        let copied_at = curfew::postgres::directory::copied_at(&mut conn)
+            .await
+            .unwrap();
+        drop(conn);
+        if copied_at.is_none_or(|at| at + TimeDelta::minutes(4) < self.now()) {
+            self.copy_directory().await;
+        }
+    }
+
+    /// Long enough for an operation and what confirms it.
+    pub(crate) async fn settle(&self) {
+        self.run_for(TimeDelta::seconds(20)).await;
+    }
+
+    pub(crate) async fn sign_in(&self, name: &str) -> Person {
+        Person::sign_in(&self.router, name, None).await
+    }
+
+    pub(crate) async fn sign_in_with(&self, name: &str, assurance: &str) -> Person {
+        Person::sign_in(&self.router, name, Some(assurance)).await
+    }
+
+    /// Reads the directory anew, as the loop does every few minutes.
+    pub(crate) async fn copy_directory(&self) {
+        let broker = &self.app.broker;
+        broker
+            .directory
+            .copy(&broker.db, &broker.roles, &BTreeSet::new())
+            .await
+            .unwrap();
+        broker.end_of_disabled().await.unwrap();
+    }
+
+    /// Is the person assigned, as AWS has it at this very moment?
+    pub(crate) fn is_assigned(&self, account: &str, permission_set: &str, user: &str) -> bool {
+        let world = self.sandbox.world();
+        let (set, user) = (
+            world.permission_set_named(permission_set).unwrap(),
+            world.user_named(user).unwrap(),
+        );
+        self.sandbox.assignments().iter().any(|row| {
+            row.account_id == account
+                && row.permission_set_arn == set.arn
+                && row.principal_id == user.id
+        })
+    }
+
+    /// How often Curfew called this operation.
+    pub(crate) fn count_calls(&self, operation: &str) -> usize {
+        self.sandbox
+            .calls()
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
+    }
+
+    /// The types of the events about a request, in order.
+    pub(crate) async fn events_of(&self, request: &str) -> Vec<String> {
+        let id = request.parse().unwrap();
+        let mut conn = self.app.broker.db.conn().await.unwrap();
+        let mut stored = curfew::postgres::audit::list_of_request(&mut conn, id, i64::MAX, 10_000)
+            .await
+            .unwrap();
+        stored.reverse();
+        stored
+            .iter()
+            .map(|event| {
+                let event: serde_json::Value = serde_json::from_slice(&event.canonical).unwrap();
+                event["type"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    }
+
+    /// Ends the story: nothing is left undone, and everything that must always hold does.
+    pub(crate) async fn finish(self) {
+        super::check::everything(&self).await;
+        self.app.broker.db.pool.close().await;
+        self.stop_sandbox.cancel();
+        self.database.drop().await;
+    }
+}
+
+async fn build(
+    database: &Database,
+    (clock, signing): (&FixedClock, &ManualClock),
+    endpoint: &str,
+    settings: Settings,
+    policy: Option<&str>,
+) -> anyhow::Result<App> {
+    let config = aws::loader(settings.call_timeout)
+        .endpoint_url(endpoint)
+        .region(Region::from_static("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "test", "test", None, None, "test",
+        )))
+        .time_source(SigningTime(signing.clone()))
+        .load()
+        .await;
+    App::build(Parts {
+        database: database.runtime.clone(),
+        clock: Clock::Fixed(clock.clone()),
+        aws: Aws::new(&config),
+        settings,
+        roles: Roles {
+            auditor_groups: ["auditors".to_owned()].into(),
+            administrator_groups: ["curfew-admins".to_owned()].into(),
+        },
+        public_url: PublicUrl::parse(ORIGIN).unwrap(),
+        kind: Kind::Demo,
+        policy: policy.map(str::to_owned),
+    })
+    .await
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a story begins at the real time, once"
+)]
+fn real_now() -> DateTime<Utc> {
+    Utc::now()
+}

@@ -1,0 +1,91 @@
+//! One throw-away server per test process, one database per test, made from a migrated template.
+//!
+//! The service connects as the runtime role, as in production: what that role may not do, fails here.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use curfew::postgres::migrate::migrate;
+use curfew::private_postgres::{Cluster, SUPERUSER, throwaway};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::OnceCell;
+
+/// The server, or why there is none: kept, so that thirty tests do not try to start thirty.
+static SERVER: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+const TEMPLATE: &str = "template_curfew";
+const OWNER: &str = "curfew_owner";
+const RUNTIME: &str = "curfew";
+
+async fn server() -> &'static Cluster {
+    let started = SERVER
+        .get_or_init(|| async { start().await.map_err(|error| format!("{error:#}")) })
+        .await;
+    started
+        .as_ref()
+        .unwrap_or_else(|why| panic!("there is no Postgres for the tests: {why}"))
+}
+
+async fn start() -> anyhow::Result<Cluster> {
+    let cluster = throwaway().await?;
+    let mut conn = PgConnection::connect_with(&cluster.options("postgres", SUPERUSER)).await?;
+    for statement in [
+        "create role curfew_owner login",
+        "create role curfew login",
+        "create database template_curfew owner curfew_owner",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut conn).await?;
+    }
+    migrate(&cluster.options(TEMPLATE, OWNER), Some(RUNTIME)).await?;
+    conn.close().await?;
+    Ok(cluster)
+}
+
+/// A fresh database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    name: String,
+    pub(crate) runtime: PgConnectOptions,
+    pub(crate) owner: PgConnectOptions,
+    pub(crate) url: String,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        let server = server().await;
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let sql =
+            format!("create database {name} template {TEMPLATE} strategy file_copy owner {OWNER}");
+        run_as_superuser(server, sql).await;
+        Self {
+            runtime: server.options(&name, RUNTIME),
+            owner: server.options(&name, OWNER),
+            url: server.url(&name, RUNTIME),
+            name,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) async fn drop(self) {
+        run_as_superuser(
+            server().await,
+            format!("drop database {} with (force)", self.name),
+        )
+        .await;
+    }
+}
+
+async fn run_as_superuser(server: &Cluster, sql: String) {
+    let mut conn = PgConnection::connect_with(&server.options("postgres", SUPERUSER))
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+}

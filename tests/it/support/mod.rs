@@ -1,0 +1,8 @@
+//! What stories are told with: an app with its world, people who act, and the checks at the end.
+
+pub(crate) mod app;
+pub(crate) mod check;
+pub(crate) mod database;
+pub(crate) mod people;
+
+pub(crate) use app::TestApp;
