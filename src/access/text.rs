@@ -1,9 +1,11 @@
-//! Free text: what people may write into the record, and how outside text is made safe to keep.
+//! Text: what people may write into the record, how outside text is made safe to keep, and how times
+//! are written in sentences.
 //!
 //! People's text is refused with the code point named, never silently changed: a reason that looks
 //! different on the approver's screen than in the log is a way to lie. Outside text (AWS messages,
 //! claims) is cleaned and cut instead, because no text may stop an ending.
 
+use chrono::{DateTime, Utc};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategoryGroup, UnicodeEmoji as _, UnicodeGeneralCategory as _};
 
@@ -89,6 +91,12 @@ pub fn from_outside(text: &str) -> String {
         kept.push(character);
     }
     kept
+}
+
+/// An instant as people read it: to the second, in UTC, and said so.
+#[must_use]
+pub fn time_in_words(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 #[cfg(test)]

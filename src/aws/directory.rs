@@ -14,7 +14,7 @@ use super::{Aws, Instance};
 use crate::access::decision::Standing;
 use crate::access::person::{Person, PersonId};
 use crate::access::text::from_outside;
-use crate::policy::evaluate::Account;
+use crate::policy::facts::Account;
 use crate::postgres::directory::{Copy, PermissionSet};
 
 /// Group ids that one `IsMemberInGroups` call takes.

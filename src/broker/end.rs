@@ -10,7 +10,8 @@ use super::{ActError, Broker, Kind, Refused};
 use crate::access::grant::{EndReason, GrantState};
 use crate::access::id::RequestId;
 use crate::access::person::{Actor, SignedInPerson};
-use crate::audit::event::{EventType, timestamp};
+use crate::access::text::time_in_words;
+use crate::audit::event::EventType;
 use crate::ledger;
 use crate::postgres::change::Change;
 use crate::postgres::{assignments, decisions, grants, requests};
@@ -85,7 +86,7 @@ impl Broker {
         let now = change.now().await?;
         match grant.state {
             GrantState::Ended { ended_at, .. } | GrantState::Failed { ended_at, .. } => {
-                let text = format!("This access is over since {}.", timestamp(ended_at));
+                let text = format!("This access is over since {}.", time_in_words(ended_at));
                 Err(Refused::new(Kind::Conflict, "already_over", text).into())
             }
             GrantState::Ending { .. } => {

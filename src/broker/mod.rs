@@ -19,7 +19,7 @@ use crate::access::person::{Actor, SignedInPerson};
 use crate::access::request::Request;
 use crate::audit::event::{Event, EventType};
 use crate::directory::{Directory, Roles};
-use crate::policy::evaluate::FieldError;
+use crate::policy::ask::FieldError;
 use crate::postgres::change::Change;
 use crate::postgres::{Db, refusals};
 use crate::settings::Settings;

@@ -14,9 +14,12 @@ use crate::access::id::RequestId;
 use crate::access::person::{Actor, SignedInPerson};
 use crate::access::request::{Named, OPEN_PER_PERSON, Request, RequestStatus};
 use crate::access::target::Target;
-use crate::audit::event::{Event, EventType, timestamp};
+use crate::access::text::time_in_words;
+use crate::audit::event::{Event, EventType};
 use crate::ledger;
-use crate::policy::evaluate::{Ask, Facts, Refusal, WellFormed, verdict};
+use crate::policy::ask::{Ask, WellFormed};
+use crate::policy::evaluate::{Refusal, verdict};
+use crate::policy::facts::Facts;
 use crate::postgres::change::Change;
 use crate::postgres::directory::PermissionSet;
 use crate::postgres::{directory, grants, policies, requests};
@@ -223,13 +226,13 @@ fn already_open(open: &Request, grant: Option<&Grant>) -> Refused {
     let stands = match grant.map(|grant| grant.state) {
         None => format!(
             "It waits for an answer until {}; cancel it to ask anew.",
-            timestamp(open.lapses_at)
+            time_in_words(open.lapses_at)
         ),
         Some(GrantState::Scheduled) => "It is approved and about to start.".to_owned(),
         Some(GrantState::Provisioning(window) | GrantState::Active { window, .. }) => {
             format!(
                 "It lasts until {} at most; end it to ask anew.",
-                timestamp(window.ends_at)
+                time_in_words(window.ends_at)
             )
         }
         Some(_) => "It is being taken away; ask again when it has ended.".to_owned(),

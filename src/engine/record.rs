@@ -1,4 +1,4 @@
-//! Recording facts: what Identity Center answered, how an operation ended, what a listing showed.
+//! Recording facts: what Identity Center answered, and how an operation ended.
 //!
 //! Facts need no lease: whoever learns one records it, if the rows still fit it. What follows from
 //! them is `step`'s to say, but for one thing: a create that failed takes its grants along in the
@@ -9,12 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::act::{Then, find};
 use super::step::Picture;
 use super::{Engine, locked};
-use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus, Sight};
+use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus};
 use crate::access::grant::{EndReason, GrantStatus};
 use crate::access::id::{AssignmentId, OperationId};
 use crate::access::person::Actor;
 use crate::audit::event::{Event, EventType};
-use crate::aws::answer::{Answer, CallFailed, Outcome, Progress, Refusal};
+use crate::aws::answer::{Answer, CallFailed, Outcome, Refusal};
 use crate::ledger;
 use crate::postgres::change::Change;
 use crate::postgres::{assignments, operations};
@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// An operation ended, by Identity Center's word.
-    async fn resolve(
+    pub(super) async fn resolve(
         &self,
         change: &mut Change,
         picture: &Picture,
@@ -259,188 +259,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks how an operation goes.
-    pub(super) async fn ask(&self, picture: &Picture, id: OperationId) -> anyhow::Result<Then> {
-        let asked = [&picture.open, &picture.stuck]
-            .into_iter()
-            .flatten()
-            .find(|operation| operation.id == id);
-        let Some((kind, Some(aws_id))) =
-            asked.map(|operation| (operation.kind, operation.aws_id.clone()))
-        else {
-            return Ok(Then::Stop);
-        };
-        let progress = match self.identity_center.progress(kind, &aws_id).await {
-            Ok(progress) => progress,
-            Err(error) => return self.call_failed(picture, &error).await,
-        };
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
-            return Ok(Then::Again);
-        };
-        let still = [&picture.open, &picture.stuck]
-            .into_iter()
-            .flatten()
-            .find(|operation| operation.id == id)
-            .cloned();
-        let Some(mut operation) = still else {
-            return Ok(Then::Again);
-        };
-        match progress {
-            Progress::Pending => {
-                let from = operation.status;
-                operation.looks += 1;
-                operation.next_look_at = Some(now + next_look(operation.looks));
-                operations::save(change.conn(), &operation, from, now, None).await?;
-                change.commit_bookkeeping().await?;
-            }
-            Progress::Done(outcome) => {
-                self.resolve(&mut change, &picture, operation, outcome, now)
-                    .await?;
-                change.commit().await?;
-            }
-            Progress::Forgotten => {
-                let from = operation.status;
-                operation.status = OperationStatus::Lost;
-                operation.resolved_at = Some(now);
-                operations::save(
-                    change.conn(),
-                    &operation,
-                    from,
-                    now,
-                    Some("Identity Center does not know it"),
-                )
-                .await?;
-                self.close(
-                    &mut change,
-                    &picture,
-                    &operation,
-                    Some("Identity Center does not know it"),
-                )
-                .await?;
-                change.commit().await?;
-            }
-        }
-        Ok(Then::Again)
-    }
-
-    /// One complete listing. It counts only if no operation was opened or resolved meanwhile.
-    pub(super) async fn look(
+    pub(super) async fn call_failed(
         &self,
         picture: &Picture,
-        began_at: DateTime<Utc>,
+        error: &CallFailed,
     ) -> anyhow::Result<Then> {
-        let of = &picture.assignment;
-        let present = match self.identity_center.is_assigned(of).await {
-            Ok(present) => present,
-            Err(error) => return self.call_failed(picture, &error).await,
-        };
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let current = assignments::lock(change.conn(), of.id).await?;
-        let sight = Sight::after(current.sight, present, began_at);
-        assignments::see(change.conn(), of.id, of.revision, sight).await?;
-        change.commit_bookkeeping().await?;
-        Ok(Then::Again)
-    }
-
-    /// The answer to a create never came. If Identity Center knows an operation of this tuple that we
-    /// don't, it is that one; otherwise the attempt is lost, or, once it can't arrive any more, expired.
-    pub(super) async fn find_lost(
-        &self,
-        picture: &Picture,
-        id: OperationId,
-    ) -> anyhow::Result<Then> {
-        let in_question = |picture: &Picture| {
-            let found = [&picture.open, &picture.lost_create].into_iter().flatten();
-            found
-                .filter(|operation| operation.aws_id.is_none())
-                .find(|operation| operation.id == id)
-                .cloned()
-        };
-        let Some(lost) = in_question(picture) else {
-            return Ok(Then::Again);
-        };
-        let found = match self.find_unknown_create(picture, lost.intended_at).await {
-            Ok(found) => found,
-            Err(error) => return self.call_failed(picture, &error).await,
-        };
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
-            return Ok(Then::Again);
-        };
-        let Some(mut operation) = in_question(&picture) else {
-            return Ok(Then::Again);
-        };
-        let from = operation.status;
-        if let Some(aws_id) = found {
-            operation.status = OperationStatus::InProgress;
-            operation.aws_id = Some(aws_id);
-            operation.next_look_at = Some(now);
-            operation.resolved_at = None;
-            operations::save(
-                change.conn(),
-                &operation,
-                from,
-                now,
-                Some("found by listing"),
-            )
-            .await?;
-            self.record(
-                &mut change,
-                &picture,
-                &operation,
-                EventType::CreateAccepted,
-                Some("found by listing"),
-            )
-            .await?;
-        } else {
-            operation.status = if from == OperationStatus::Lost {
-                OperationStatus::Expired
-            } else {
-                OperationStatus::Lost
-            };
-            operation.resolved_at = Some(now);
-            operations::save(change.conn(), &operation, from, now, None).await?;
-            if from == OperationStatus::Intended {
-                self.back_off(
-                    &mut change,
-                    &picture,
-                    OperationKind::Create,
-                    "no answer",
-                    now,
-                )
-                .await?;
-            }
-            self.close(&mut change, &picture, &operation, None).await?;
-        }
-        change.commit().await?;
-        Ok(Then::Again)
-    }
-
-    async fn find_unknown_create(
-        &self,
-        picture: &Picture,
-        since: DateTime<Utc>,
-    ) -> Result<Option<String>, CallFailed> {
-        let recent = self.identity_center.recent_creates(since).await?;
-        let known = async { operations::known(&mut *self.db.conn().await?, &recent).await }.await;
-        let known = known.map_err(|error| CallFailed {
-            is_throttled: false,
-            detail: error.to_string(),
-        })?;
-        for aws_id in recent.iter().filter(|id| !known.contains(id)) {
-            if self
-                .identity_center
-                .is_create_of(aws_id, &picture.assignment)
-                .await?
-            {
-                return Ok(Some(aws_id.clone()));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn call_failed(&self, picture: &Picture, error: &CallFailed) -> anyhow::Result<Then> {
         self.note_failure(error);
         self.retry_later(picture.assignment.id, retry::ENDING_CAP, &error.detail)
             .await
@@ -462,7 +285,7 @@ impl Engine {
         Ok(Then::Again)
     }
 
-    async fn back_off(
+    pub(super) async fn back_off(
         &self,
         change: &mut Change,
         picture: &Picture,
@@ -508,11 +331,6 @@ fn by_kind(kind: OperationKind, create: EventType, delete: EventType) -> EventTy
         OperationKind::Create => create,
         OperationKind::Delete => delete,
     }
-}
-
-/// Between looks at an operation: one second at first, ten in the end.
-fn next_look(looks: i32) -> TimeDelta {
-    TimeDelta::seconds(i64::from(looks).clamp(1, 10))
 }
 
 fn seed(assignment: &Assignment) -> u64 {

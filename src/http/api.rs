@@ -15,7 +15,7 @@ use super::view::Whole;
 use crate::access::decision::Verdict;
 use crate::access::id::RequestId;
 use crate::access::request::RequestStatus;
-use crate::policy::evaluate::Ask;
+use crate::policy::ask::Ask;
 use crate::postgres::audit::list_after;
 use crate::postgres::requests::{self, Filter};
 

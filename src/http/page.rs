@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use chrono::{DateTime, Utc};
 
 use super::Web;
 use super::error::{Error, Problem};
@@ -156,11 +155,6 @@ pub(super) fn safe_next(next: Option<&str>) -> &str {
             && next.bytes().all(|byte| byte.is_ascii_graphic())
     })
     .unwrap_or("/")
-}
-
-/// An instant as people read it: UTC, to the second, and said so.
-pub(super) fn in_words(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// The style sheet.

@@ -4,132 +4,18 @@
 //! Pure: facts come in, an answer goes out. Every refusal has a stable code and a sentence that
 //! says what to change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::check::REASON_MAX_CHARS;
-use super::{Policy, Rule, Selector};
+use super::ask::{Ask, FieldError, WellFormed, unknown_rule, well_formed};
+use super::facts::{Account, Facts, InForce};
+use super::{Rule, Selector};
 use crate::access::decision::RuleGroups;
 use crate::access::person::Assurance;
-use crate::access::text;
 
 /// Oldest copy of the directory that a request may be judged by.
 pub const DIRECTORY_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
-
-/// Longest ticket.
-const TICKET_MAX_CHARS: usize = 64;
-
-/// An account as the directory's copy knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Twelve digits.
-    pub id: String,
-    /// Its name; may be empty.
-    pub name: String,
-    /// Not suspended or closed.
-    pub is_active: bool,
-    /// The management account, or the one that Curfew runs in.
-    pub is_sensitive: bool,
-    /// Ids from the root to the direct parent.
-    pub organizational_units: Vec<String>,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// The policy in force, with the groups that its names were pinned to when it was activated.
-#[derive(Clone, Debug)]
-pub struct InForce {
-    /// Its version.
-    pub version: String,
-    /// Its rules.
-    pub policy: Policy,
-    /// Group name to id, as pinned.
-    pub pinned: BTreeMap<String, String>,
-    /// Group name to id, as the directory's copy says now.
-    pub current: BTreeMap<String, String>,
-}
-
-impl InForce {
-    /// The groups of a rule by id, or the name whose resolution changed since the policy was
-    /// activated (protocol C1: a group that was renamed or made anew must not inherit power).
-    ///
-    /// # Errors
-    /// The name of that group.
-    pub fn groups(&self, rule: &Rule) -> Result<RuleGroups, String> {
-        let resolve = |names: &[String]| {
-            names
-                .iter()
-                .map(
-                    |name| match (self.pinned.get(name), self.current.get(name)) {
-                        (Some(pinned), Some(current)) if pinned == current => Ok(pinned.clone()),
-                        _ => Err(name.clone()),
-                    },
-                )
-                .collect::<Result<BTreeSet<_>, _>>()
-        };
-        Ok(RuleGroups {
-            requesters: resolve(&rule.requesters)?,
-            approvers: resolve(&rule.approvers)?,
-        })
-    }
-}
-
-/// What somebody asks for, as it came in.
-#[derive(Clone, Debug, Default)]
-pub struct Ask {
-    /// Name of the rule.
-    pub rule: String,
-    /// Id of the account.
-    pub account: String,
-    /// Minutes, as typed.
-    pub minutes: String,
-    /// Why.
-    pub reason: String,
-    /// Reference in a tracker; empty means none.
-    pub ticket: String,
-}
-
-/// An ask that has the right form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WellFormed {
-    /// Minutes.
-    pub minutes: u32,
-    /// Why, cleaned.
-    pub reason: String,
-    /// Ticket, cleaned.
-    pub ticket: Option<String>,
-}
-
-/// What is wrong with one field of the form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// Name of the field.
-    pub field: &'static str,
-    /// Stable code.
-    pub code: &'static str,
-    /// What to change.
-    pub text: String,
-}
-
-/// What the directory's copy says of the person who asks and of what they ask for.
-#[derive(Clone, Debug)]
-pub struct Facts<'a> {
-    /// The person is known and not disabled.
-    pub enabled: bool,
-    /// The groups that the person is in, by id.
-    pub groups: BTreeSet<String>,
-    /// How they signed in.
-    pub assurance: Assurance,
-    /// The account, if it exists.
-    pub account: Option<&'a Account>,
-    /// The permission set of the rule exists.
-    pub permission_set_exists: bool,
-    /// How many enabled people other than the requester could approve.
-    pub approvers: usize,
-    /// When the reading of the copy began.
-    pub copied_at: Option<DateTime<Utc>>,
-}
 
 /// A refusal that is not about one field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -224,22 +110,13 @@ pub fn verdict<'a>(
     if !facts.enabled {
         return Err(Refusal::Disabled);
     }
-    let unknown_rule = || {
-        let text = if ask.rule.is_empty() {
-            "Choose what you need.".to_owned()
-        } else {
-            "There is no such rule that you may use. Choose one of the list.".to_owned()
-        };
-        Refusal::Fields(vec![FieldError {
-            field: "rule",
-            code: "unknown_rule",
-            text,
-        }])
-    };
-    let rule = in_force.policy.rule(&ask.rule).ok_or_else(unknown_rule)?;
+    let rule = in_force
+        .policy
+        .rule(&ask.rule)
+        .ok_or_else(|| unknown_rule(ask))?;
     let groups = in_force.groups(rule).map_err(Refusal::RuleSuspended)?;
     if groups.requesters.is_disjoint(&facts.groups) {
-        return Err(unknown_rule());
+        return Err(unknown_rule(ask));
     }
     let well_formed = well_formed(rule, ask, facts)?;
     if facts.assurance < rule.assurance {
@@ -254,153 +131,11 @@ pub fn verdict<'a>(
     Ok((rule, groups, well_formed))
 }
 
-fn well_formed(rule: &Rule, ask: &Ask, facts: &Facts<'_>) -> Result<WellFormed, Refusal> {
-    let mut errors = Vec::new();
-    let mut say = |field, code, text: String| errors.push(FieldError { field, code, text });
-    match facts.account {
-        None if ask.account.is_empty() => say(
-            "account",
-            "unknown_account",
-            "Choose an account.".to_owned(),
-        ),
-        Some(account) if !reaches(rule, account) => {
-            say(
-                "account",
-                "account_outside_rule",
-                format!(
-                    "The rule {} does not reach this account. Choose one of the list.",
-                    rule.name
-                ),
-            );
-        }
-        Some(account) if !account.is_active => {
-            say(
-                "account",
-                "account_closed",
-                "This account is suspended or closed.".to_owned(),
-            );
-        }
-        Some(_) => {}
-        None => say(
-            "account",
-            "unknown_account",
-            "There is no such account. Choose one of the list.".to_owned(),
-        ),
-    }
-    if !facts.permission_set_exists {
-        say(
-            "rule",
-            "permission_set_missing",
-            format!(
-                "The permission set {} does not exist (any more). Ask your administrators.",
-                rule.permission_set
-            ),
-        );
-    }
-    let minutes = ask
-        .minutes
-        .trim()
-        .parse::<u32>()
-        .ok()
-        .filter(|minutes| (1..=rule.max_minutes).contains(minutes));
-    if minutes.is_none() {
-        let is_number = ask.minutes.trim().parse::<f64>().is_ok();
-        let code = if is_number {
-            "minutes_out_of_range"
-        } else {
-            "minutes_invalid"
-        };
-        say(
-            "minutes",
-            code,
-            format!(
-                "Minutes must be a whole number from 1 to {}.",
-                rule.max_minutes
-            ),
-        );
-    }
-    let reason = match text::clean(&ask.reason) {
-        Err(forbidden) => {
-            say(
-                "reason",
-                "forbidden_character",
-                format!("In the reason {forbidden}."),
-            );
-            None
-        }
-        Ok(reason) => {
-            let length = reason.chars().count();
-            if length < rule.reason_min_chars as usize {
-                say(
-                    "reason",
-                    "reason_too_short",
-                    format!(
-                        "Say why in at least {} characters; the approver and the auditor read it.",
-                        rule.reason_min_chars
-                    ),
-                );
-            } else if length > REASON_MAX_CHARS as usize {
-                say(
-                    "reason",
-                    "reason_too_long",
-                    format!("The reason has {length} characters; {REASON_MAX_CHARS} are the most."),
-                );
-            }
-            Some(reason)
-        }
-    };
-    let ticket = match ticket(rule, &ask.ticket) {
-        Ok(ticket) => ticket,
-        Err((code, text)) => {
-            say("ticket", code, text);
-            None
-        }
-    };
-    match (minutes, reason) {
-        (Some(minutes), Some(reason)) if errors.is_empty() => Ok(WellFormed {
-            minutes,
-            reason,
-            ticket,
-        }),
-        _ => Err(Refusal::Fields(errors)),
-    }
-}
-
-fn ticket(rule: &Rule, typed: &str) -> Result<Option<String>, (&'static str, String)> {
-    let ticket = text::clean(typed)
-        .map_err(|forbidden| ("forbidden_character", format!("In the ticket {forbidden}.")))?;
-    let required = rule.ticket.as_ref().is_some_and(|ticket| ticket.required);
-    if ticket.is_empty() {
-        return if required {
-            Err(("ticket_required", "This rule needs a ticket.".to_owned()))
-        } else {
-            Ok(None)
-        };
-    }
-    if ticket.chars().count() > TICKET_MAX_CHARS || ticket.contains('\n') {
-        return Err((
-            "ticket_malformed",
-            format!("A ticket is one line of at most {TICKET_MAX_CHARS} characters."),
-        ));
-    }
-    if let Some(pattern) = rule
-        .ticket
-        .as_ref()
-        .and_then(|ticket| ticket.pattern.as_deref())
-    {
-        // A pattern that does not compile never comes into force (`check`); refuse all the same.
-        if !regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(&ticket)) {
-            return Err((
-                "ticket_malformed",
-                format!("The ticket does not look like {pattern}."),
-            ));
-        }
-    }
-    Ok(Some(ticket))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Policy;
     use super::super::tests::DEMO;
     use super::*;
     use crate::access::request::tests::at;
@@ -422,7 +157,7 @@ pub(crate) mod tests {
             .into();
         InForce {
             version: "v".into(),
-            policy: Policy::parse(source).unwrap(),
+            policy: Policy::parse(source).unwrap().into(),
             pinned: ids.clone(),
             current: ids,
         }
@@ -599,6 +334,21 @@ pub(crate) mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_form_that_says_nothing_hears_of_every_field() {
+        let account = account();
+        let Err(Refusal::Fields(errors)) = verdict(
+            &in_force(DEMO),
+            &Ask::default(),
+            &facts(Some(&account)),
+            at(60),
+        ) else {
+            panic!("an empty form was taken");
+        };
+        let fields: Vec<_> = errors.iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["rule", "account", "minutes", "reason"]);
     }
 
     #[test]

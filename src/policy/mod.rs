@@ -4,8 +4,10 @@
 //!
 //! Pure. Unknown keys are errors: a misspelt limit must not become no limit.
 
+pub mod ask;
 pub mod check;
 pub mod evaluate;
+pub mod facts;
 pub mod recheck;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,7 +192,7 @@ pub fn version(source: &str) -> String {
 impl Selector {
     /// Does it name this account?
     #[must_use]
-    pub fn matches(&self, account: &evaluate::Account) -> bool {
+    pub fn matches(&self, account: &facts::Account) -> bool {
         match self {
             Self::Id(by) => by.id == account.id,
             Self::Name(by) => glob(&by.name, &account.name),
@@ -277,7 +279,7 @@ pub(crate) mod tests {
 
     #[test]
     fn units_match_directly_or_nested_as_the_rule_says() {
-        let account = evaluate::Account {
+        let account = facts::Account {
             organizational_units: vec!["r-root".into(), "ou-workloads".into(), "ou-prod".into()],
             ..evaluate::tests::account()
         };

@@ -3,7 +3,8 @@
 //!
 //! Pure, and strict: nothing is clamped. The evidence was read live by the caller.
 
-use super::evaluate::{Account, InForce, reaches};
+use super::evaluate::reaches;
+use super::facts::{Account, InForce};
 use crate::access::decision::{Decision, Evidence, valid_approvals};
 use crate::access::request::Request;
 

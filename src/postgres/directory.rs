@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::access::person::{Person, PersonId};
-use crate::policy::evaluate::Account;
+use crate::policy::facts::Account;
 
 /// A permission set.
 #[derive(Clone, Debug, PartialEq, Eq)]

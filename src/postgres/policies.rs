@@ -1,6 +1,7 @@
 //! Policies by version, and the one in force.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -8,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::RowError;
 use crate::policy::Policy;
-use crate::policy::evaluate::InForce;
+use crate::policy::facts::InForce;
 
 /// The policy in force, with its groups as pinned and as the directory's copy has them now.
 ///
@@ -21,8 +22,7 @@ pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InF
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let policy = Policy::parse(&row.source)
-        .map_err(|error| RowError::of("policies", &row.version, &error))?;
+    let policy = parsed(&row.version, &row.source)?;
     let pinned: BTreeMap<String, String> =
         serde_json::from_value(row.groups).context("read the pinned groups")?;
     let names: Vec<String> = pinned.keys().cloned().collect();
@@ -33,6 +33,21 @@ pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InF
         pinned,
         current,
     }))
+}
+
+/// The policy that was parsed last. A version is the hash of its source, so it never goes stale.
+static PARSED: Mutex<Option<(String, Arc<Policy>)>> = Mutex::new(None);
+
+fn parsed(version: &str, source: &str) -> anyhow::Result<Arc<Policy>> {
+    let mut cached = PARSED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, policy)) = cached.as_ref().filter(|(of, _)| of == version) {
+        return Ok(policy.clone());
+    }
+    let policy =
+        Policy::parse(source).map_err(|error| RowError::of("policies", &version, &error))?;
+    let policy = Arc::new(policy);
+    *cached = Some((version.to_owned(), policy.clone()));
+    Ok(policy)
 }
 
 /// The version in force.

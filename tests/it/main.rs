@@ -10,6 +10,7 @@ mod support;
 mod approvals;
 mod audit_log;
 mod bad_input;
+mod demo;
 mod ending;
 mod layering;
 mod lost_and_late;

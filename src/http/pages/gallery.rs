@@ -24,7 +24,7 @@ use crate::access::request::{Named, Request, RequestStatus};
 use crate::broker::relation::Relation;
 use crate::http::error::Problem;
 use crate::http::page::{ErrorPage, Layout, PersonInFrame};
-use crate::policy::evaluate::Ask;
+use crate::policy::ask::Ask;
 
 fn layout(waiting: usize) -> Layout {
     let (name, email) = ("Ada Engineer".to_owned(), "engineer@example.com".to_owned());

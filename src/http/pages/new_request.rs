@@ -19,8 +19,10 @@ use crate::http::form::{Form, Search};
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
 use crate::policy::Rule;
+use crate::policy::ask::Ask;
 use crate::policy::check::REASON_MAX_CHARS;
-use crate::policy::evaluate::{Account, Ask, InForce, askable, reaches};
+use crate::policy::evaluate::{askable, reaches};
+use crate::policy::facts::{Account, InForce};
 use crate::postgres::{directory, policies};
 
 /// Minutes that the form starts with, if the rules allow as many.

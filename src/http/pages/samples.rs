@@ -13,7 +13,7 @@ use crate::access::person::PersonId;
 pub(super) use crate::access::request::tests::{at, pending};
 use crate::access::request::{Named, Request};
 use crate::policy::evaluate::tests::{account, in_force as in_force_of};
-use crate::policy::evaluate::{Account, InForce};
+use crate::policy::facts::{Account, InForce};
 use crate::policy::tests::DEMO;
 use crate::postgres::audit::Stored;
 

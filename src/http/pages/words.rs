@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::access::grant::{EndReason, Grant, GrantState, GrantStatus};
 use crate::access::person::Assurance;
 use crate::access::request::{Openness, Request, RequestStatus};
+use crate::access::text::time_in_words;
 use crate::audit::event::timestamp;
-use crate::http::page::in_words;
 
 /// An instant: UTC and said so, with the machine's spelling for `<time datetime>`.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl Time {
 
 impl std::fmt::Display for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&in_words(self.0))
+        f.write_str(&time_in_words(self.0))
     }
 }
 

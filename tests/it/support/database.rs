@@ -49,21 +49,44 @@ pub(crate) struct Database {
     pub(crate) runtime: PgConnectOptions,
     pub(crate) owner: PgConnectOptions,
     pub(crate) url: String,
+    pub(crate) owner_url: String,
 }
 
 impl Database {
+    /// Migrated, and empty otherwise.
     pub(crate) async fn create() -> Self {
+        Self::from(TEMPLATE).await
+    }
+
+    /// With nothing in it at all.
+    pub(crate) async fn empty() -> Self {
+        let empty = Self::from("template0").await;
+        Self {
+            url: empty.owner_url.clone(),
+            ..empty
+        }
+    }
+
+    async fn from(template: &str) -> Self {
         let server = server().await;
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let sql =
-            format!("create database {name} template {TEMPLATE} strategy file_copy owner {OWNER}");
+            format!("create database {name} template {template} strategy file_copy owner {OWNER}");
         run_as_superuser(server, sql).await;
         Self {
             runtime: server.options(&name, RUNTIME),
             owner: server.options(&name, OWNER),
             url: server.url(&name, RUNTIME),
+            owner_url: server.url(&name, OWNER),
             name,
         }
+    }
+
+    /// Runs a statement as the owner.
+    pub(crate) async fn run(&self, sql: &'static str) {
+        let mut conn = PgConnection::connect_with(&self.owner).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
     }
 
     pub(crate) fn name(&self) -> &str {

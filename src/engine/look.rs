@@ -1,0 +1,206 @@
+//! Asking Identity Center: how an operation goes, what a complete listing shows, and what became of a
+//! create whose answer never came.
+//!
+//! The questions are asked outside any transaction; what they bring is recorded only if the rows are
+//! still those that the question was about.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Engine;
+use super::act::Then;
+use super::step::Picture;
+use crate::access::assignment::{OperationKind, OperationStatus, Sight};
+use crate::access::id::OperationId;
+use crate::access::person::Actor;
+use crate::audit::event::EventType;
+use crate::aws::answer::{CallFailed, Progress};
+use crate::postgres::change::Change;
+use crate::postgres::{assignments, operations};
+
+impl Engine {
+    /// Asks how an operation goes.
+    pub(super) async fn ask(&self, picture: &Picture, id: OperationId) -> anyhow::Result<Then> {
+        let asked = [&picture.open, &picture.stuck]
+            .into_iter()
+            .flatten()
+            .find(|operation| operation.id == id);
+        let Some((kind, Some(aws_id))) =
+            asked.map(|operation| (operation.kind, operation.aws_id.clone()))
+        else {
+            return Ok(Then::Stop);
+        };
+        let progress = match self.identity_center.progress(kind, &aws_id).await {
+            Ok(progress) => progress,
+            Err(error) => return self.call_failed(picture, &error).await,
+        };
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
+            return Ok(Then::Again);
+        };
+        let still = [&picture.open, &picture.stuck]
+            .into_iter()
+            .flatten()
+            .find(|operation| operation.id == id)
+            .cloned();
+        let Some(mut operation) = still else {
+            return Ok(Then::Again);
+        };
+        match progress {
+            Progress::Pending => {
+                let from = operation.status;
+                operation.looks += 1;
+                operation.next_look_at = Some(now + next_look(operation.looks));
+                operations::save(change.conn(), &operation, from, now, None).await?;
+                change.commit_bookkeeping().await?;
+            }
+            Progress::Done(outcome) => {
+                self.resolve(&mut change, &picture, operation, outcome, now)
+                    .await?;
+                change.commit().await?;
+            }
+            Progress::Forgotten => {
+                let from = operation.status;
+                operation.status = OperationStatus::Lost;
+                operation.resolved_at = Some(now);
+                operations::save(
+                    change.conn(),
+                    &operation,
+                    from,
+                    now,
+                    Some("Identity Center does not know it"),
+                )
+                .await?;
+                self.close(
+                    &mut change,
+                    &picture,
+                    &operation,
+                    Some("Identity Center does not know it"),
+                )
+                .await?;
+                change.commit().await?;
+            }
+        }
+        Ok(Then::Again)
+    }
+
+    /// One complete listing. It counts only if no operation was opened or resolved meanwhile.
+    pub(super) async fn look(
+        &self,
+        picture: &Picture,
+        began_at: DateTime<Utc>,
+    ) -> anyhow::Result<Then> {
+        let of = &picture.assignment;
+        let present = match self.identity_center.is_assigned(of).await {
+            Ok(present) => present,
+            Err(error) => return self.call_failed(picture, &error).await,
+        };
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let current = assignments::lock(change.conn(), of.id).await?;
+        let sight = Sight::after(current.sight, present, began_at);
+        assignments::see(change.conn(), of.id, of.revision, sight).await?;
+        change.commit_bookkeeping().await?;
+        Ok(Then::Again)
+    }
+
+    /// The answer to a create never came. If Identity Center knows an operation of this tuple that we
+    /// don't, it is that one; otherwise the attempt is lost, or, once it can't arrive any more, expired.
+    pub(super) async fn find_lost(
+        &self,
+        picture: &Picture,
+        id: OperationId,
+    ) -> anyhow::Result<Then> {
+        let in_question = |picture: &Picture| {
+            let found = [&picture.open, &picture.lost_create].into_iter().flatten();
+            found
+                .filter(|operation| operation.aws_id.is_none())
+                .find(|operation| operation.id == id)
+                .cloned()
+        };
+        let Some(lost) = in_question(picture) else {
+            return Ok(Then::Again);
+        };
+        let found = match self.find_unknown_create(picture, lost.intended_at).await {
+            Ok(found) => found,
+            Err(error) => return self.call_failed(picture, &error).await,
+        };
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
+            return Ok(Then::Again);
+        };
+        let Some(mut operation) = in_question(&picture) else {
+            return Ok(Then::Again);
+        };
+        let from = operation.status;
+        if let Some(aws_id) = found {
+            operation.status = OperationStatus::InProgress;
+            operation.aws_id = Some(aws_id);
+            operation.next_look_at = Some(now);
+            operation.resolved_at = None;
+            operations::save(
+                change.conn(),
+                &operation,
+                from,
+                now,
+                Some("found by listing"),
+            )
+            .await?;
+            self.record(
+                &mut change,
+                &picture,
+                &operation,
+                EventType::CreateAccepted,
+                Some("found by listing"),
+            )
+            .await?;
+        } else {
+            operation.status = if from == OperationStatus::Lost {
+                OperationStatus::Expired
+            } else {
+                OperationStatus::Lost
+            };
+            operation.resolved_at = Some(now);
+            operations::save(change.conn(), &operation, from, now, None).await?;
+            if from == OperationStatus::Intended {
+                self.back_off(
+                    &mut change,
+                    &picture,
+                    OperationKind::Create,
+                    "no answer",
+                    now,
+                )
+                .await?;
+            }
+            self.close(&mut change, &picture, &operation, None).await?;
+        }
+        change.commit().await?;
+        Ok(Then::Again)
+    }
+
+    async fn find_unknown_create(
+        &self,
+        picture: &Picture,
+        since: DateTime<Utc>,
+    ) -> Result<Option<String>, CallFailed> {
+        let recent = self.identity_center.recent_creates(since).await?;
+        let known = async { operations::known(&mut *self.db.conn().await?, &recent).await }.await;
+        let known = known.map_err(|error| CallFailed {
+            is_throttled: false,
+            detail: error.to_string(),
+        })?;
+        for aws_id in recent.iter().filter(|id| !known.contains(id)) {
+            if self
+                .identity_center
+                .is_create_of(aws_id, &picture.assignment)
+                .await?
+            {
+                return Ok(Some(aws_id.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Between looks at an operation: one second at first, ten in the end.
+fn next_look(looks: i32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(looks).clamp(1, 10))
+}
