@@ -6,18 +6,17 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::grasp::{Grasp, find};
 use super::step::{self, Picture, Step};
 use super::{Engine, locked};
 use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus};
-use crate::access::grant::{EndReason, Grant, GrantStatus};
+use crate::access::grant::{EndReason, GrantStatus};
 use crate::access::id::{AssignmentId, GrantId, OperationId};
-use crate::access::person::Actor;
-use crate::access::request::Request;
 use crate::audit::event::{Event, EventType};
 use crate::aws::permit::Permit;
 use crate::ledger;
 use crate::postgres::change::Change;
-use crate::postgres::{assignments, grants, lease, operations, requests};
+use crate::postgres::{assignments, grants, operations};
 use crate::retry;
 
 /// Most steps of one assignment in one pass; the rest is for the next.
@@ -30,13 +29,6 @@ pub(super) enum Then {
     Again,
     /// Nothing more in this pass.
     Stop,
-}
-
-/// An assignment under its locks, with everything that the decision depends on.
-struct Grasp {
-    change: Change,
-    picture: Picture,
-    now: DateTime<Utc>,
 }
 
 impl Engine {
@@ -53,65 +45,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Locks in order (lease, requests, grants, assignment), then reads. `None` if the lease is not
-    /// ours, or a grant appeared while we locked.
-    async fn grasp(&self, id: AssignmentId) -> anyhow::Result<Option<Grasp>> {
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some(expires_at) = lease::share(change.conn(), self.holder).await? else {
-            return Ok(None);
-        };
-        let Some((picture, now)) = self.picture(&mut change, id).await? else {
-            return Ok(None);
-        };
-        Ok((expires_at > now).then_some(Grasp {
-            change,
-            picture,
-            now,
-        }))
-    }
-
-    /// Locks and reads one assignment. Facts may be recorded without the lease; decisions need it.
-    pub(super) async fn picture(
-        &self,
-        change: &mut Change,
-        id: AssignmentId,
-    ) -> anyhow::Result<Option<(Picture, DateTime<Utc>)>> {
-        let locked_grants = grants::lock_live(change.conn(), id).await?;
-        let assignment = assignments::lock(change.conn(), id).await?;
-        let grants = grants::list_live(change.conn(), id).await?;
-        if !grants.iter().map(|grant| grant.id).eq(locked_grants) {
-            return Ok(None);
-        }
-        let now = change.now().await?;
-        let now = locked(&self.watch).read(now, self.db.clock.boot()).now;
-        change.not_before(now);
-        let digest = operations::digest(change.conn(), id, assignment.owned_since).await?;
-        let picture = Picture {
-            assignment,
-            grants,
-            open: digest.open,
-            stuck: digest.stuck,
-            last: digest.last,
-            lost_create: digest.lost_create,
-            delete_may_arrive_until: digest.delete_may_arrive_until,
-            touched_at: digest.touched_at,
-        };
-        Ok(Some((picture, now)))
-    }
-
     async fn take_step(&self, id: AssignmentId) -> anyhow::Result<Then> {
         let Some(Grasp {
             mut change,
             picture,
             now,
-        }) = self.grasp(id).await?
+        }) = self.grasp_to_decide(id).await?
         else {
             return Ok(Then::Stop);
         };
         let step = step::next(&picture, &self.settings.timing, now);
         tracing::debug!(assignment.id = %id, ?step, "step");
         if matches!(step, Step::Create(_) | Step::Join(_)) && locked(&self.watch).has_jumped() {
-            return Ok(Then::Stop);
+            let deadline = picture
+                .grants
+                .iter()
+                .filter_map(|grant| grant.deadline(now))
+                .min();
+            return self.rest(change, id, deadline).await;
         }
         match step {
             Step::Idle => self.rest(change, id, None).await,
@@ -239,11 +190,7 @@ impl Engine {
         picture: Picture,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Then> {
-        if !locked(&self.outstanding).open(&picture.assignment.account_id) {
-            return Ok(Then::Stop);
-        }
-        if !self.take_call() {
-            locked(&self.outstanding).close(&picture.assignment.account_id);
+        if !self.take_place(&picture.assignment.account_id) {
             return Ok(Then::Stop);
         }
         let operation = self
@@ -299,7 +246,7 @@ impl Engine {
             mut change,
             picture,
             now,
-        }) = self.grasp(id).await?
+        }) = self.grasp_to_decide(id).await?
         else {
             return Ok(Then::Stop);
         };
@@ -321,10 +268,7 @@ impl Engine {
             change.commit().await?;
             return Ok(Then::Again);
         }
-        if is_create
-            && (!locked(&self.outstanding).open(&picture.assignment.account_id)
-                || !self.take_call())
-        {
+        if is_create && !self.take_place(&picture.assignment.account_id) {
             return Ok(Then::Stop);
         }
         if grant.status() == GrantStatus::Scheduled {
@@ -363,6 +307,18 @@ impl Engine {
             .await
     }
 
+    /// A place among the outstanding operations, and the call that fills it.
+    fn take_place(&self, account_id: &str) -> bool {
+        if !locked(&self.outstanding).open(account_id) {
+            return false;
+        }
+        let may_call = self.take_call();
+        if !may_call {
+            locked(&self.outstanding).close(account_id);
+        }
+        may_call
+    }
+
     /// The row of an attempt, before it is sent. From a create's on the assignment is ours.
     async fn intend(
         &self,
@@ -399,18 +355,4 @@ impl Engine {
         assignments::set_next(change.conn(), assignment.id, Some(answer_by)).await?;
         Ok(operation)
     }
-}
-
-/// A live grant with its request.
-pub(super) async fn find(
-    change: &mut Change,
-    picture: &Picture,
-    id: GrantId,
-) -> anyhow::Result<(Request, Grant)> {
-    let grant = picture.grants.iter().find(|grant| grant.id == id).cloned();
-    let grant =
-        grant.ok_or_else(|| anyhow::anyhow!("the grant {id} is not among the live ones"))?;
-    let request = requests::find(change.conn(), grant.request_id).await?;
-    let request = request.ok_or_else(|| anyhow::anyhow!("the grant {id} has no request"))?;
-    Ok((request, grant))
 }

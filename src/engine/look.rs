@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Engine;
 use super::act::Then;
+use super::grasp::Grasp;
 use super::step::Picture;
 use crate::access::assignment::{OperationKind, OperationStatus, Sight};
 use crate::access::id::OperationId;
@@ -33,10 +34,11 @@ impl Engine {
             Ok(progress) => progress,
             Err(error) => return self.call_failed(picture, &error).await,
         };
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
-            return Ok(Then::Again);
-        };
+        let Grasp {
+            mut change,
+            picture,
+            now,
+        } = self.grasp_to_record(picture.assignment.id).await?;
         let still = [&picture.open, &picture.stuck]
             .into_iter()
             .flatten()
@@ -123,10 +125,11 @@ impl Engine {
             Ok(found) => found,
             Err(error) => return self.call_failed(picture, &error).await,
         };
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some((picture, now)) = self.picture(&mut change, picture.assignment.id).await? else {
-            return Ok(Then::Again);
-        };
+        let Grasp {
+            mut change,
+            picture,
+            now,
+        } = self.grasp_to_record(picture.assignment.id).await?;
         let Some(mut operation) = in_question(&picture) else {
             return Ok(Then::Again);
         };

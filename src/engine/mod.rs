@@ -5,12 +5,13 @@
 //! it is sent. A pass is `tick`, which tests call by hand; `run` sleeps until something is due or
 //! somebody knocks. Nothing exists only as a timer: a pass finds all its work in the rows.
 //!
-//! `step` decides, `act` does, `look` asks, `record` keeps what came of it, `check` says whether access
+//! `grasp` locks and reads, `step` decides, `act` does, `look` asks, `record` keeps what came of it, `check` says whether access
 //! may start; `budget` and `watch` bound calls and distrust clocks.
 
 mod act;
 mod budget;
 mod check;
+mod grasp;
 mod look;
 mod record;
 pub mod step;

@@ -6,7 +6,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::act::{Then, find};
+use super::act::Then;
+use super::grasp::{Grasp, find};
 use super::step::Picture;
 use super::{Engine, locked};
 use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus};
@@ -31,10 +32,11 @@ impl Engine {
         id: OperationId,
         answer: Answer,
     ) -> anyhow::Result<Then> {
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some((picture, now)) = self.picture(&mut change, assignment.id).await? else {
-            return Ok(Then::Stop);
-        };
+        let Grasp {
+            mut change,
+            picture,
+            now,
+        } = self.grasp_to_record(assignment.id).await?;
         let mine = picture
             .open
             .clone()
