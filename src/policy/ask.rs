@@ -3,7 +3,6 @@
 
 use super::Rule;
 use super::check::REASON_MAX_CHARS;
-use super::evaluate::{Refusal, reaches};
 use super::facts::Facts;
 use crate::access::text;
 
@@ -49,7 +48,7 @@ pub struct FieldError {
 
 /// What somebody hears who names no rule that they may use: there is nothing to hold the rest of the
 /// form against, but what is empty can be said.
-pub(super) fn unknown_rule(ask: &Ask) -> Refusal {
+pub(super) fn unknown_rule(ask: &Ask) -> Vec<FieldError> {
     let text = if ask.rule.is_empty() {
         "Choose what you need."
     } else {
@@ -88,18 +87,18 @@ pub(super) fn unknown_rule(ask: &Ask) -> Refusal {
             });
         }
     }
-    Refusal::Fields(errors)
+    errors
 }
 
 /// Cleans the form, or says everything that is wrong with it.
 ///
 /// # Errors
-/// [`Refusal::Fields`].
+/// What is wrong, field by field.
 pub(super) fn well_formed(
     rule: &Rule,
     ask: &Ask,
     facts: &Facts<'_>,
-) -> Result<WellFormed, Refusal> {
+) -> Result<WellFormed, Vec<FieldError>> {
     let mut errors = Vec::new();
     let mut say = |field, code, text: String| errors.push(FieldError { field, code, text });
     match facts.account {
@@ -108,7 +107,7 @@ pub(super) fn well_formed(
             "unknown_account",
             "Choose an account.".to_owned(),
         ),
-        Some(account) if !reaches(rule, account) => {
+        Some(account) if !rule.reaches(account) => {
             say(
                 "account",
                 "account_outside_rule",
@@ -207,7 +206,7 @@ pub(super) fn well_formed(
             reason,
             ticket,
         }),
-        _ => Err(Refusal::Fields(errors)),
+        _ => Err(errors),
     }
 }
 

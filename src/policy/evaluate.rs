@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Rule;
 use super::ask::{Ask, FieldError, WellFormed, unknown_rule, well_formed};
-use super::facts::{Account, Facts, InForce};
-use super::{Rule, Selector};
+use super::facts::{Facts, InForce};
 use crate::access::decision::RuleGroups;
 use crate::access::person::Assurance;
 
@@ -66,17 +66,6 @@ impl Refusal {
     }
 }
 
-/// Does the rule reach the account? The management account and Curfew's own only by id, and only
-/// if the rule says so.
-#[must_use]
-pub fn reaches(rule: &Rule, account: &Account) -> bool {
-    rule.accounts.iter().any(|selector| {
-        selector.matches(account)
-            && (!account.is_sensitive
-                || (rule.sensitive_account && matches!(selector, Selector::Id(_))))
-    })
-}
-
 /// The rules that let a member of these groups ask, suspended ones left out.
 pub fn askable<'a>(
     in_force: &'a InForce,
@@ -113,12 +102,12 @@ pub fn verdict<'a>(
     let rule = in_force
         .policy
         .rule(&ask.rule)
-        .ok_or_else(|| unknown_rule(ask))?;
+        .ok_or_else(|| Refusal::Fields(unknown_rule(ask)))?;
     let groups = in_force.groups(rule).map_err(Refusal::RuleSuspended)?;
     if groups.requesters.is_disjoint(&facts.groups) {
-        return Err(unknown_rule(ask));
+        return Err(Refusal::Fields(unknown_rule(ask)));
     }
-    let well_formed = well_formed(rule, ask, facts)?;
+    let well_formed = well_formed(rule, ask, facts).map_err(Refusal::Fields)?;
     if facts.assurance < rule.assurance {
         return Err(Refusal::TooWeak(rule.assurance));
     }
@@ -136,6 +125,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::Policy;
+    use super::super::facts::Account;
     use super::super::tests::DEMO;
     use super::*;
     use crate::access::request::tests::at;
@@ -437,13 +427,11 @@ pub(crate) mod tests {
             let source = DEMO
                 .replace("[{ tag = \"env=prod\" }]", accounts)
                 .replace("max_minutes = 60", &format!("max_minutes = 60\n{extra}"));
-            reaches(
-                Policy::parse(&source)
-                    .unwrap()
-                    .rule("production-admin")
-                    .unwrap(),
-                &sensitive,
-            )
+            Policy::parse(&source)
+                .unwrap()
+                .rule("production-admin")
+                .unwrap()
+                .reaches(&sensitive)
         };
         assert!(rule(
             "[{ id = \"111111111111\" }]",

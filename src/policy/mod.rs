@@ -189,6 +189,18 @@ pub fn version(source: &str) -> String {
     hex::encode(Sha256::digest(source.as_bytes()))
 }
 
+impl Rule {
+    /// Does it reach the account? The management account and Curfew's own only by id, and only if the
+    /// rule says so.
+    #[must_use]
+    pub fn reaches(&self, account: &facts::Account) -> bool {
+        self.accounts.iter().any(|selector| {
+            let is_meant = self.sensitive_account && matches!(selector, Selector::Id(_));
+            selector.matches(account) && (!account.is_sensitive || is_meant)
+        })
+    }
+}
+
 impl Selector {
     /// Does it name this account?
     #[must_use]

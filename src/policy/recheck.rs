@@ -3,7 +3,6 @@
 //!
 //! Pure, and strict: nothing is clamped. The evidence was read live by the caller.
 
-use super::evaluate::reaches;
 use super::facts::{Account, InForce};
 use crate::access::decision::{Decision, Evidence, valid_approvals};
 use crate::access::request::Request;
@@ -65,7 +64,7 @@ pub fn recheck(
     let account = account
         .filter(|account| account.is_active)
         .ok_or(NoLongerAllowed::AccountClosed)?;
-    if rule.permission_set != request.target.permission_set() || !reaches(rule, account) {
+    if rule.permission_set != request.target.permission_set() || !rule.reaches(account) {
         return Err(NoLongerAllowed::TargetOutsideRule(request.rule.clone()));
     }
     if i64::from(request.minutes) > i64::from(rule.max_minutes) {

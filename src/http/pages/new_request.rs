@@ -21,7 +21,7 @@ use crate::http::session::SignedIn;
 use crate::policy::Rule;
 use crate::policy::ask::Ask;
 use crate::policy::check::REASON_MAX_CHARS;
-use crate::policy::evaluate::{askable, reaches};
+use crate::policy::evaluate::askable;
 use crate::policy::facts::{Account, InForce};
 use crate::postgres::{directory, policies};
 
@@ -121,7 +121,7 @@ impl Offers {
             let reaching: Vec<&Rule> = askable
                 .iter()
                 .copied()
-                .filter(|rule| reaches(rule, account))
+                .filter(|rule| rule.reaches(account))
                 .collect();
             if !reaching.is_empty() {
                 by_rules
