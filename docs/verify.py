@@ -16,6 +16,7 @@ What is checked, line by line:
   * `seq` counts up by one, from 1 or from the checkpoint;
   * `prev_hash` is the `hash` of the event before it (64 zeros before the first);
   * `hash` is the SHA-256 of the canonical JSON of the event without its `hash`;
+  * the event has its eleven fields and no other; keys are ASCII, without `$` in front; nothing is nested deeper than 127;
   * the first event of a log is `log.started`, format 1.
 
 Standard library only (Python 3.8 or later). Reads one line at a time, so memory does not grow with the log.
@@ -29,6 +30,7 @@ import sys
 
 FIELDS = {"seq", "id", "time", "type", "actor", "request_id", "grant_id", "target", "data", "prev_hash", "hash"}
 BIGGEST = 2**53 - 1  # beyond it, JSON readers disagree about which integer is meant
+DEEPEST = 127  # arrays and objects inside each other, the event itself included; so that no reader runs out of stack
 LONGEST_LINE = 16 * 1024 * 1024
 BEFORE_THE_FIRST = "0" * 64
 
@@ -84,6 +86,22 @@ def parse(text):
         raise Bad(f"not JSON: {error.msg}") from None
 
 
+def check_form(value, depth=1):
+    """Only what every reader of JSON takes, and takes for the same."""
+    if not isinstance(value, (dict, list)):
+        return
+    if depth > DEEPEST:
+        raise Bad(f"nested deeper than {DEEPEST}")
+    if isinstance(value, dict):
+        for key in value:
+            if not key.isascii():
+                raise Bad(f"the key {key!a:.40} is not ASCII")
+            if key.startswith("$"):  # some readers give such keys a meaning of their own
+                raise Bad(f"the key {key!a:.40} begins with a dollar sign")
+    for inner in value.values() if isinstance(value, dict) else value:
+        check_form(inner, depth + 1)
+
+
 def check_event(line, seq, previous):
     """One line of the export, which must hold event `seq`; gives back its hash."""
     if len(line) > LONGEST_LINE:
@@ -95,6 +113,7 @@ def check_event(line, seq, previous):
     event = parse(line.decode("utf-8"))
     if not isinstance(event, dict):
         raise Bad("not a JSON object")
+    check_form(event)
     if set(event) != FIELDS:
         raise Bad("missing or unknown fields: " + ", ".join(sorted(set(event) ^ FIELDS))[:200])
     if canonical(event).encode("utf-8") != line:
@@ -107,7 +126,8 @@ def check_event(line, seq, previous):
     stated = event.pop("hash")
     if stated != hashlib.sha256(canonical(event).encode("utf-8")).hexdigest():
         raise Bad("its hash is not the hash of its content")
-    if seq == 1 and (event["type"] != "log.started" or not isinstance(event["data"], dict) or event["data"].get("format") != 1):
+    written = event["data"].get("format") if isinstance(event["data"], dict) else None
+    if seq == 1 and (event["type"] != "log.started" or type(written) is not int or written != 1):
         raise Bad("a log must begin with log.started, format 1")
     return stated
 
@@ -119,9 +139,9 @@ def main():
     options = parser.parse_args()
 
     seq, head = 0, BEFORE_THE_FIRST
-    if options.checkpoint:
+    if options.checkpoint is not None:
         if not re.fullmatch(r"[1-9][0-9]{0,15}:[0-9a-f]{64}", options.checkpoint):
-            parser.error("--from takes SEQ:HASH, a number and 64 lower-case hex digits")
+            parser.error("--from takes SEQ:HASH, a number from 1 of at most 16 digits and 64 lower-case hex digits")
         seq, head = int(options.checkpoint.split(":")[0]), options.checkpoint.split(":")[1]
     try:
         stream = open(options.file, "rb") if options.file else sys.stdin.buffer

@@ -30,8 +30,11 @@ use crate::postgres::installation::{self, Installation, Kind};
 use crate::postgres::{Db, WAKE, bounded, sessions};
 use crate::settings::Settings;
 
-/// Connections of one process.
-const CONNECTIONS: u32 = 24;
+/// Connections of the acts and pages of one process.
+const CONNECTIONS: u32 = 20;
+
+/// Connections of its engine: one for each assignment that it works on at a time, and a few.
+const ENGINE_CONNECTIONS: u32 = 12;
 
 /// Longest sleep of the loop that lapses requests.
 const LAPSE_EVERY: Duration = Duration::from_secs(5);
@@ -130,7 +133,9 @@ impl App {
                 }
             }
         }
-        let engine = Arc::new(Engine::new(db, directory, parts.settings).await?);
+        // Its own connections: no crowd of readers may keep endings waiting.
+        let for_engine = Db::new(parts.database.clone(), ENGINE_CONNECTIONS, db.clock.clone());
+        let engine = Arc::new(Engine::new(for_engine, directory, parts.settings).await?);
         let web = Web::new(
             broker.clone(),
             engine.clone(),

@@ -20,8 +20,8 @@ pub struct Settings {
     pub permit: Duration,
     /// Longest time that one call to AWS may take.
     pub call_timeout: Duration,
-    /// Oldest check that a create may rest on.
-    pub check_max_age: TimeDelta,
+    /// Oldest check that a create may rest on (measured on the boot clock).
+    pub check_max_age: Duration,
     /// Curfew's own share of Identity Center's 20 calls a second, which the whole organisation uses.
     pub calls_per_second: u32,
     /// Most operations that Curfew has under way at once; Identity Center allows 15.
@@ -45,7 +45,7 @@ impl Default for Settings {
             activate_within: TimeDelta::minutes(15),
             permit: Duration::from_secs(5),
             call_timeout: Duration::from_secs(10),
-            check_max_age: TimeDelta::seconds(30),
+            check_max_age: Duration::from_secs(30),
             calls_per_second: 8,
             outstanding: 15,
             first_look: TimeDelta::seconds(2),

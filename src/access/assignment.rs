@@ -48,7 +48,9 @@ impl Sight {
     #[must_use]
     pub fn after(before: Option<Self>, present: bool, began_at: DateTime<Utc>) -> Self {
         match before {
-            Some(run) if run.present == present && run.last_at <= began_at => Self {
+            // One that began before the run did tells nothing new.
+            Some(run) if began_at < run.last_at => run,
+            Some(run) if run.present == present => Self {
                 last_at: began_at,
                 ..run
             },
@@ -190,8 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_that_began_earlier_than_the_run_does_not_stretch_it() {
+    fn a_listing_that_began_earlier_than_the_run_changes_nothing() {
         let run = Sight::after(None, false, at(10));
+        assert_eq!(Sight::after(Some(run), true, at(5)), run);
         assert_eq!(
             Sight::after(Some(run), false, at(5)).lasted(),
             TimeDelta::zero()

@@ -133,10 +133,11 @@ pub fn valid_approvals(
     decisions: &[Decision],
     evidence: &Evidence,
     groups: &RuleGroups,
+    assurance: Assurance,
 ) -> usize {
     decisions
         .iter()
-        .filter(|decision| decision.verdict == Verdict::Yes)
+        .filter(|decision| decision.verdict == Verdict::Yes && decision.assurance >= assurance)
         .filter(|decision| {
             evidence.get(&decision.approver.id).is_some_and(|standing| {
                 qualifying_group(request, &decision.approver.id, standing, groups).is_ok()
@@ -244,18 +245,21 @@ mod tests {
             yes("nobody-knows"),
         ];
         assert_eq!(
-            valid_approvals(&request, &decisions, &evidence, &groups()),
+            valid_approvals(&request, &decisions, &evidence, &groups(), Assurance::Any),
             2
         );
         evidence.insert(PersonId::new("b"), standing(&[]));
         assert_eq!(
-            valid_approvals(&request, &decisions, &evidence, &groups()),
+            valid_approvals(&request, &decisions, &evidence, &groups(), Assurance::Any),
             1
         );
         let no = Decision {
             verdict: Verdict::No,
             ..yes("a")
         };
-        assert_eq!(valid_approvals(&request, &[no], &evidence, &groups()), 0);
+        assert_eq!(
+            valid_approvals(&request, &[no], &evidence, &groups(), Assurance::Any),
+            0
+        );
     }
 }

@@ -17,6 +17,21 @@ pub const START: [u8; 32] = [0; 32];
 /// Largest whole number that every JSON reader keeps exactly.
 const LARGEST: i64 = (1 << 53) - 1;
 
+/// The fields of an event, all of them always there (absent things are `null`).
+const FIELDS: [&str; 11] = [
+    "seq",
+    "id",
+    "time",
+    "type",
+    "actor",
+    "request_id",
+    "grant_id",
+    "target",
+    "data",
+    "prev_hash",
+    "hash",
+];
+
 /// An event in its place: ready to be stored and exported as it is.
 #[derive(Clone, Debug)]
 pub struct Sealed {
@@ -60,10 +75,16 @@ fn exact(body: &Map<String, Value>) -> Result<(), String> {
             Value::Object(object) => exact(object),
         }
     }
-    match body.keys().find(|key| !key.is_ascii()) {
-        Some(key) => Err(format!("the key {key:?} is not ASCII")),
-        None => body.values().try_for_each(check),
+    for key in body.keys() {
+        if !key.is_ascii() {
+            return Err(format!("the key {key:?} is not ASCII"));
+        }
+        // Some readers, `serde_json` among them, give such keys a meaning of their own.
+        if key.starts_with('$') {
+            return Err(format!("the key {key:?} begins with a dollar sign"));
+        }
     }
+    body.values().try_for_each(check)
 }
 
 /// A point of the log: how long it is, and the hash of its last event.
@@ -96,13 +117,21 @@ impl std::str::FromStr for Head {
         let (seq, hash) = text
             .split_once(':')
             .ok_or("a checkpoint has the form SEQ:HASH")?;
+        // One spelling only, as `docs/verify.py` takes it: no sign, no zero in front, no upper case.
+        let is_number = (1..=16).contains(&seq.len())
+            && !seq.starts_with('0')
+            && seq.bytes().all(|byte| byte.is_ascii_digit());
         let seq = seq
             .parse()
             .ok()
-            .filter(|&seq| seq >= 0)
-            .ok_or("SEQ is not a number")?;
+            .filter(|_| is_number)
+            .ok_or("SEQ is not a number from 1, of at most 16 digits")?;
         let mut bytes = [0; 32];
-        hex::decode_to_slice(hash, &mut bytes).map_err(|_| "HASH is not 64 hexadecimal digits")?;
+        if hash.bytes().any(|byte| byte.is_ascii_uppercase())
+            || hex::decode_to_slice(hash, &mut bytes).is_err()
+        {
+            return Err("HASH is not 64 lower-case hexadecimal digits".to_owned());
+        }
         Ok(Self { seq, hash: bytes })
     }
 }
@@ -141,13 +170,19 @@ impl Verifier {
         if canonical(&object)? != line {
             return Err("not in canonical form (RFC 8785)".to_owned());
         }
+        if let Some(missing) = FIELDS.iter().find(|&&field| !object.contains_key(field)) {
+            return Err(format!("{missing} is missing"));
+        }
+        if let Some(unknown) = object.keys().find(|key| !FIELDS.contains(&key.as_str())) {
+            return Err(format!("{unknown:?} is not a field of an event"));
+        }
         let Some(Value::String(hash)) = object.remove("hash") else {
-            return Err("hash is missing".to_owned());
+            return Err("hash is not a string".to_owned());
         };
         let seq = object
             .get("seq")
             .and_then(Value::as_i64)
-            .ok_or("seq is missing")?;
+            .ok_or("seq is not a number")?;
         if seq != self.head.seq + 1 {
             return Err(format!(
                 "seq is {seq} where {} was expected: an event is missing, doubled or moved",
@@ -161,8 +196,8 @@ impl Verifier {
         if hash != hex::encode(computed) {
             return Err("hash does not match the content: the event was changed".to_owned());
         }
-        if seq == 1 && object.get("type").and_then(Value::as_str) != Some("log.started") {
-            return Err("the first event is not log.started".to_owned());
+        if seq == 1 && (object["type"] != "log.started" || object["data"]["format"] != 1) {
+            return Err("the first event is not log.started, format 1".to_owned());
         }
         self.head = Head {
             seq,
@@ -190,7 +225,8 @@ mod tests {
                 };
                 let event = Event::new(kind)
                     .with("reason", "ünïcode \u{1F600} \"quoted\"\n")
-                    .with("n", seq);
+                    .with("n", seq)
+                    .with("format", 1);
                 let place = Place {
                     seq,
                     id: EventId::new(at(seq)),
@@ -225,6 +261,59 @@ mod tests {
             lines[1][at] ^= 1;
             assert_eq!(verify(&lines).unwrap_err().0, 2, "byte {at}");
         }
+    }
+
+    /// A first event, changed, with a hash that fits.
+    fn forged(change: impl FnOnce(&mut Map<String, Value>)) -> Vec<u8> {
+        let mut body: Map<String, Value> = serde_json::from_slice(&log(1)[0]).unwrap();
+        body.remove("hash");
+        change(&mut body);
+        let hash = hex::encode(Sha256::digest(canonical(&body).unwrap()));
+        body.insert("hash".to_owned(), hash.into());
+        canonical(&body).unwrap()
+    }
+
+    fn refusal(change: impl FnOnce(&mut Map<String, Value>)) -> String {
+        verify(&[forged(change)]).unwrap_err().1
+    }
+
+    #[test]
+    fn an_event_has_all_its_fields_and_no_other() {
+        assert!(verify(&[forged(|_| ())]).is_ok());
+        for field in FIELDS.into_iter().filter(|&field| field != "hash") {
+            assert_eq!(
+                refusal(|body| drop(body.remove(field))),
+                format!("{field} is missing")
+            );
+        }
+        let extra = refusal(|body| drop(body.insert("note".to_owned(), Value::Null)));
+        assert_eq!(extra, "\"note\" is not a field of an event");
+    }
+
+    #[test]
+    fn a_log_begins_with_log_started_of_format_1() {
+        for data in [
+            Value::Null,
+            "1".into(),
+            serde_json::json!({}),
+            serde_json::json!({"format": 2}),
+            serde_json::json!({"format": true}),
+            serde_json::json!({"format": "1"}),
+        ] {
+            let why = refusal(|body| drop(body.insert("data".to_owned(), data)));
+            assert!(why.contains("log.started, format 1"), "{why}");
+        }
+        let why = refusal(|body| drop(body.insert("type".to_owned(), "log.ended".into())));
+        assert!(why.contains("log.started, format 1"), "{why}");
+    }
+
+    #[test]
+    fn keys_are_ascii_and_no_reader_s_own() {
+        for key in ["ö", "$x"] {
+            let why = refusal(|body| body["data"][key] = "1".into());
+            assert!(why.contains(key), "{why}");
+        }
+        refusal(|body| body["data"] = serde_json::json!({"$serde_json::private::RawValue": "1"}));
     }
 
     #[test]
@@ -284,6 +373,38 @@ mod tests {
     fn a_checkpoint_is_read_back_as_it_was_written() {
         let head = verify(&log(2)).unwrap();
         assert_eq!(head.to_string().parse(), Ok(head));
-        assert!("5:xy".parse::<Head>().is_err() && "x".parse::<Head>().is_err());
+    }
+
+    #[test]
+    fn a_checkpoint_has_one_spelling() {
+        let hash = "0f".repeat(32);
+        for good in ["1", "10", "9999999999999999"] {
+            assert!(format!("{good}:{hash}").parse::<Head>().is_ok(), "{good}");
+        }
+        for seq in [
+            "",
+            "0",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1_0",
+            "١",
+            "10000000000000000",
+        ] {
+            assert!(format!("{seq}:{hash}").parse::<Head>().is_err(), "{seq:?}");
+        }
+        for hash in [
+            "",
+            "xy",
+            &hash[1..],
+            &format!("{hash}0f"),
+            &hash.to_uppercase(),
+            &format!("{hash}\n"),
+        ] {
+            assert!(format!("5:{hash}").parse::<Head>().is_err(), "{hash:?}");
+        }
+        assert!("x".parse::<Head>().is_err());
     }
 }

@@ -95,7 +95,7 @@ where
                 (_, 500..) | (Some("InternalServerException") | None, _) => {
                     return Answer::Unknown { detail };
                 }
-                (Some("ThrottlingException" | "TooManyRequestsException"), _) => Refusal::Throttled,
+                (Some(code), _) if is_throttle(code) => Refusal::Throttled,
                 (Some("ConflictException"), _) => Refusal::Conflict,
                 (Some("ResourceNotFoundException"), _) => Refusal::Missing,
                 (
@@ -109,6 +109,17 @@ where
         _ => return Answer::Unknown { detail },
     };
     Answer::Refused { refusal, detail }
+}
+
+fn is_throttle(code: &str) -> bool {
+    [
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "SlowDown",
+    ]
+    .contains(&code)
 }
 
 /// Did our own permit stop it at the last moment?
@@ -132,10 +143,7 @@ pub fn describe<E>(error: SdkError<E, HttpResponse>) -> CallFailed
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let is_throttled = matches!(
-        error.code(),
-        Some("ThrottlingException" | "TooManyRequestsException")
-    );
+    let is_throttled = error.code().is_some_and(is_throttle);
     CallFailed {
         is_throttled,
         detail: text(&error),

@@ -59,8 +59,8 @@ impl IdentityCenter {
         }
     }
 
-    /// Sends a delete.
-    pub async fn delete(&self, of: &Assignment) -> Answer {
+    /// Sends a delete, if its permit still holds when it is about to leave.
+    pub async fn delete(&self, of: &Assignment, permit: Permit) -> Answer {
         let sent = self
             .client
             .delete_account_assignment()
@@ -70,6 +70,8 @@ impl IdentityCenter {
             .permission_set_arn(&of.permission_set_arn)
             .principal_type(PrincipalType::User)
             .principal_id(&of.user_id)
+            .customize()
+            .interceptor(permit)
             .send()
             .await;
         match sent {
@@ -183,10 +185,11 @@ impl IdentityCenter {
                 .await
                 .map_err(describe)?;
             for status in page.account_assignments_creation_status() {
-                // Identity Center's clock may differ a little from ours.
-                let began = status
-                    .created_date()
-                    .is_none_or(|date| date.secs() + 60 >= since.timestamp());
+                // Identity Center's clock may differ from ours; what it works on now counts in any case.
+                let began = status.status() == Some(&StatusValues::InProgress)
+                    || status
+                        .created_date()
+                        .is_none_or(|date| date.secs() + 60 >= since.timestamp());
                 if let (true, Some(id)) = (began, status.request_id()) {
                     found.push(id.to_owned());
                 }

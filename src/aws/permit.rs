@@ -1,4 +1,4 @@
-//! A create's permit: a few seconds, counted from before its intent was committed, in which it may
+//! An attempt's permit: a few seconds, counted from before its intent was committed, in which it may
 //! leave this process (protocol S4).
 //!
 //! The last possible place to look is after the request was signed: a process that was frozen in

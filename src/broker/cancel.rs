@@ -44,7 +44,7 @@ impl Broker {
             Refused::new(
                 Kind::Forbidden,
                 "not_the_requester",
-                "Only whoever asked can take a request back. You can deny it.",
+                "Only whoever asked can take a request back.",
             )
         } else {
             Refused::not_found()
@@ -61,7 +61,6 @@ impl Broker {
         id: RequestId,
         comment: &str,
     ) -> Result<(), ActError> {
-        let comment = clean_comment(comment)?;
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         let request = requests::lock(change.conn(), id)
             .await?
@@ -69,6 +68,7 @@ impl Broker {
         let now = change.now().await?;
         match request.openness(now) {
             Openness::Open => {
+                let comment = clean_comment(comment)?;
                 requests::close(change.conn(), id, RequestStatus::Cancelled, now).await?;
                 change.record(
                     Event::new(EventType::RequestCancelled)

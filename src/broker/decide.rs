@@ -227,7 +227,8 @@ impl Broker {
             }
             Verdict::Yes => {
                 let needed = approvals_needed(&request, rule.approvals);
-                if valid_approvals(&request, &decided, &evidence, &groups) >= needed {
+                if valid_approvals(&request, &decided, &evidence, &groups, rule.assurance) >= needed
+                {
                     self.approve(&mut change, &request, needed).await?;
                 }
             }

@@ -5,12 +5,11 @@
 //! the grant starts to end, or fails at once if nothing was sent. Events: `grant.end_started` or
 //! `grant.failed`; or `end.refused`. Repeating it hurries the engine.
 
-use super::decide::clean_comment;
 use super::{ActError, Broker, Kind, Refused};
 use crate::access::grant::{EndReason, GrantState};
 use crate::access::id::RequestId;
 use crate::access::person::{Actor, SignedInPerson};
-use crate::access::text::time_in_words;
+use crate::access::text::{from_outside, time_in_words};
 use crate::audit::event::EventType;
 use crate::ledger;
 use crate::postgres::change::Change;
@@ -37,13 +36,10 @@ impl Broker {
             .await?;
         drop(conn);
         let refused = match relation.may_end_as() {
-            Some(reason) => match clean_comment(comment) {
-                Err(refused) => refused,
-                Ok(comment) => match self.try_end(by, id, reason, comment).await {
-                    Ok(()) => return Ok(()),
-                    Err(ActError::Refused(refused)) => refused,
-                    Err(failed) => return Err(failed),
-                },
+            Some(reason) => match self.try_end(by, id, reason, comment).await {
+                Ok(()) => return Ok(()),
+                Err(ActError::Refused(refused)) => refused,
+                Err(failed) => return Err(failed),
             },
             None if relation.may_see() => Refused::new(
                 Kind::Forbidden,
@@ -63,7 +59,7 @@ impl Broker {
         &self,
         by: &SignedInPerson,
         id: RequestId,
-        comment: Option<String>,
+        comment: &str,
     ) -> Result<(), ActError> {
         self.try_end(by, id, EndReason::Requester, comment).await
     }
@@ -73,7 +69,7 @@ impl Broker {
         by: &SignedInPerson,
         id: RequestId,
         reason: EndReason,
-        comment: Option<String>,
+        comment: &str,
     ) -> Result<(), ActError> {
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         let request = requests::lock(change.conn(), id)
@@ -96,6 +92,9 @@ impl Broker {
                 Ok(())
             }
             _ => {
+                // No text stops an ending (protocol G3): what may not stand in the record is cleaned.
+                let comment =
+                    Some(from_outside(comment.trim())).filter(|comment| !comment.is_empty());
                 // If its time is over at this very moment, that is why it ends.
                 let reason = grant.due(now).unwrap_or(reason);
                 ledger::end(
@@ -119,27 +118,35 @@ impl Broker {
     pub async fn end_of_disabled(&self) -> anyhow::Result<()> {
         let concerned = grants::requests_live_of_disabled(&mut *self.db.conn().await?).await?;
         for id in concerned {
-            let mut change = Change::begin(&self.db, Actor::System).await?;
-            let Some(request) = requests::lock(change.conn(), id).await? else {
-                continue;
-            };
-            let Some(mut grant) = grants::lock_of_request(change.conn(), id).await? else {
-                continue;
-            };
-            if matches!(grant.state, GrantState::Ending { .. }) || grant.is_over() {
-                continue;
+            // One that can't be ended now must not spare those after it; the next copy tries again.
+            if let Err(error) = self.end_disabled(id).await {
+                tracing::error!(request.id = %id, error = format!("{error:#}"), "what a disabled person has could not be ended");
             }
-            let why = "the directory says that the requester is disabled or gone";
-            ledger::end(
-                &mut change,
-                &request,
-                &mut grant,
-                EndReason::NoLongerAllowed,
-                Some(why),
-            )
-            .await?;
-            change.commit().await?;
         }
+        Ok(())
+    }
+
+    async fn end_disabled(&self, id: RequestId) -> anyhow::Result<()> {
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let Some(request) = requests::lock(change.conn(), id).await? else {
+            return Ok(());
+        };
+        let Some(mut grant) = grants::lock_of_request(change.conn(), id).await? else {
+            return Ok(());
+        };
+        if matches!(grant.state, GrantState::Ending { .. }) || grant.is_over() {
+            return Ok(());
+        }
+        let why = "the directory says that the requester is disabled or gone";
+        ledger::end(
+            &mut change,
+            &request,
+            &mut grant,
+            EndReason::NoLongerAllowed,
+            Some(why),
+        )
+        .await?;
+        change.commit().await?;
         Ok(())
     }
 }

@@ -43,7 +43,7 @@ impl Broker {
     pub async fn offer_policy(&self, source: &str) -> anyhow::Result<Offered> {
         let version = policy::version(source);
         let mut change = Change::begin(&self.db, Actor::System).await?;
-        let before = policies::version_in_force(change.conn()).await?;
+        let before = policies::lock_version_in_force(change.conn()).await?;
         if before.as_deref() == Some(&version) {
             return Ok(Offered::InForce);
         }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgConnectOptions;
 
-use super::say;
+use super::{UNWRITABLE, say};
 use crate::audit::chain::{Head, Verifier};
 use crate::audit::export::json_lines;
 use crate::clock::Clock;
@@ -85,10 +85,9 @@ async fn export(url: &str) -> anyhow::Result<()> {
     ));
     let mut out = std::io::stdout().lock();
     while let Some(some) = lines.try_next().await? {
-        out.write_all(&some)?;
+        out.write_all(&some).context(UNWRITABLE)?;
     }
-    out.flush()?;
-    Ok(())
+    out.flush().context(UNWRITABLE)
 }
 
 /// Follows a file line by line, in constant memory.
@@ -118,15 +117,20 @@ fn verify_file(reader: impl Read, from: Head) -> anyhow::Result<()> {
         verifier.head().seq > 0,
         "bad event at line 1 (seq 1): the file is empty"
     );
-    good(from, verifier.head());
-    Ok(())
+    good(from, verifier.head())
 }
 
-/// Follows the database's rows, and compares the end with the head that it claims.
+/// Follows the database's rows, and compares them with the head that it claims: with how long the log
+/// was when the head was read, and with its last event then.
 async fn verify_database(url: &str, from: Head) -> anyhow::Result<()> {
     let db = connect(url)?;
     let head = audit::load_head(&mut *db.conn().await?).await?;
+    anyhow::ensure!(
+        head.seq >= from.seq,
+        "the head that the database claims ({head}) is before the checkpoint ({from}): the log was cut"
+    );
     let mut verifier = Verifier::from(from);
+    agrees(verifier.head(), head)?;
     loop {
         let events = audit::list_after(&mut *db.conn().await?, verifier.head().seq, 1000).await?;
         if events.is_empty() || verifier.head().seq >= head.seq {
@@ -136,6 +140,7 @@ async fn verify_database(url: &str, from: Head) -> anyhow::Result<()> {
             verifier
                 .next(&event.canonical)
                 .map_err(|why| anyhow::anyhow!("bad event (seq {}): {why}", event.seq))?;
+            agrees(verifier.head(), head)?;
         }
     }
     anyhow::ensure!(
@@ -143,10 +148,20 @@ async fn verify_database(url: &str, from: Head) -> anyhow::Result<()> {
         "bad event (seq {}): the log ends before the head that the database claims ({head})",
         verifier.head().seq + 1
     );
-    good(from, verifier.head());
+    good(from, verifier.head())
+}
+
+/// Once it is reached, the claimed head must be the event of that number.
+fn agrees(reached: Head, claimed: Head) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        reached.seq != claimed.seq || reached.hash == claimed.hash,
+        "bad event (seq {}): its hash is not that of the head that the database claims ({claimed}), but {}",
+        reached.seq,
+        hex::encode(reached.hash)
+    );
     Ok(())
 }
 
-fn good(from: Head, head: Head) {
-    say(&format!("ok: {} events, head {head}", head.seq - from.seq));
+fn good(from: Head, head: Head) -> anyhow::Result<()> {
+    say(&format!("ok: {} events, head {head}", head.seq - from.seq))
 }

@@ -180,7 +180,7 @@ async fn announce(origin: &str, stop: &CancellationToken) -> anyhow::Result<()> 
         }
     };
     tokio::select! {
-        () = is_ready => say(&format!("Curfew is ready at {origin}")),
+        () = is_ready => say(&format!("Curfew is ready at {origin}"))?,
         () = stop.cancelled() => {}
         () = tokio::time::sleep(READY_WITHIN) => anyhow::bail!("the demo did not become ready; GET {origin}/readyz says what is missing"),
     }

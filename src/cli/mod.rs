@@ -7,8 +7,10 @@ mod demo_folder;
 mod policy;
 mod sandbox;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -69,14 +71,16 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Data for whoever reads standard output.
-#[expect(
-    clippy::print_stdout,
-    reason = "this is the place where commands write their data"
-)]
-fn say(text: &str) {
-    println!("{text}");
+/// Data for whoever reads standard output. If nobody can, the command has failed: `println!` panics.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .context(UNWRITABLE)
 }
+
+/// What can't be done if standard output is full or closed.
+const UNWRITABLE: &str = "write to standard output";
 
 /// Cancelled by Ctrl-C and SIGTERM.
 fn stop_signal() -> anyhow::Result<CancellationToken> {

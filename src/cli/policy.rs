@@ -44,10 +44,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         );
     }
     match policy {
-        Some(policy) if findings.is_empty() => {
-            say(&format!("ok: {} rules", policy.rules.len()));
-            Ok(())
-        }
+        Some(policy) if findings.is_empty() => say(&format!("ok: {} rules", policy.rules.len())),
         _ => anyhow::bail!("{} is not good:\n{}", file.display(), findings.join("\n")),
     }
 }

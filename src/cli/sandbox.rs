@@ -35,6 +35,6 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     say(&format!(
         "The sandbox is ready at http://{}",
         listener.local_addr()?
-    ));
+    ))?;
     sandbox.serve(listener, stop).await
 }

@@ -16,7 +16,7 @@ use crate::audit::event::{Event, EventType};
 use crate::aws::permit::Permit;
 use crate::ledger;
 use crate::postgres::change::Change;
-use crate::postgres::{assignments, grants, operations};
+use crate::postgres::{assignments, grants, operations, policies};
 use crate::retry;
 
 /// Most steps of one assignment in one pass; the rest is for the next.
@@ -165,7 +165,7 @@ impl Engine {
         step: Step,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Then> {
-        let Some(mut operation) = picture.open.clone() else {
+        let Some(mut operation) = picture.history.open.clone() else {
             return Ok(Then::Again);
         };
         let from = operation.status;
@@ -176,6 +176,8 @@ impl Engine {
         } else {
             operation.status = OperationStatus::Lost;
             operation.resolved_at = Some(now);
+            self.back_off(&mut change, picture, operation.kind, "no answer", now)
+                .await?;
         }
         operations::save(change.conn(), &operation, from, now, None).await?;
         self.close(&mut change, picture, &operation, None).await?;
@@ -193,6 +195,8 @@ impl Engine {
         if !self.take_place(&picture.assignment.account_id) {
             return Ok(Then::Stop);
         }
+        // A delete that a thawed process sent hours later would take away what came since.
+        let permit = Permit::start(&self.db.clock, self.settings.permit);
         let operation = self
             .intend(
                 &mut change,
@@ -211,7 +215,10 @@ impl Engine {
         )
         .await?;
         change.commit().await?;
-        let answer = self.identity_center.delete(&picture.assignment).await;
+        let answer = self
+            .identity_center
+            .delete(&picture.assignment, permit)
+            .await;
         self.take_answer(&picture.assignment, operation.id, answer)
             .await
     }
@@ -231,6 +238,11 @@ impl Engine {
         else {
             return Ok(Then::Again);
         };
+        let is_create = matches!(step, Step::Create(_));
+        if is_create && !locked(&self.outstanding).has_room(&picture.assignment.account_id) {
+            return Ok(Then::Stop);
+        }
+        let asked_at = self.db.clock.boot();
         let live = match self.evidence(grant).await {
             Ok(live) => live,
             Err(error) => {
@@ -240,7 +252,6 @@ impl Engine {
                     .await;
             }
         };
-        let is_create = matches!(step, Step::Create(_));
         let permit = Permit::start(&self.db.clock, self.settings.permit);
         let Some(Grasp {
             mut change,
@@ -250,13 +261,19 @@ impl Engine {
         else {
             return Ok(Then::Stop);
         };
+        // Much may have happened while the directory was asked.
+        let took = self.db.clock.boot().saturating_sub(asked_at);
+        if took > self.settings.check_max_age || locked(&self.watch).has_jumped() {
+            return Ok(Then::Stop);
+        }
+        let policy_version = policies::version_in_force(change.conn()).await?;
         if step::next(&picture, &self.settings.timing, now) != step
-            || now - live.read_at > self.settings.check_max_age
+            || live.policy_version != policy_version
         {
             return Ok(Then::Again);
         }
         let (request, mut grant) = find(&mut change, &picture, grant.id).await?;
-        if let Err(why) = self.judge(&mut change, &request, &live).await? {
+        if let Err(why) = self.judge(&mut change, &request, &live.evidence).await? {
             ledger::end(
                 &mut change,
                 &request,

@@ -75,12 +75,16 @@ impl Outstanding {
 
     /// Takes the place for one more operation in this account, if there is one.
     pub(super) fn open(&mut self, account: &str) -> bool {
-        if self.accounts.values().sum::<usize>() >= self.most || self.accounts.contains_key(account)
-        {
+        if !self.has_room(account) {
             return false;
         }
         self.accounts.insert(account.to_owned(), 1);
         true
+    }
+
+    /// Is there a place for one more in this account?
+    pub(super) fn has_room(&self, account: &str) -> bool {
+        self.accounts.values().sum::<usize>() < self.most && !self.accounts.contains_key(account)
     }
 
     /// One operation in this account is over.

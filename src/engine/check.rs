@@ -1,19 +1,25 @@
 //! May this grant's access start? Reads the evidence live, then judges by the pure check.
 
 use super::Engine;
+use crate::access::decision::Evidence;
 use crate::access::grant::Grant;
 use crate::access::request::Request;
-use crate::directory::LiveEvidence;
 use crate::policy::recheck::{NoLongerAllowed, recheck};
 use crate::postgres::change::Change;
 use crate::postgres::{decisions, directory, policies, requests};
+
+/// What the identity store said, and by which policy it was asked.
+pub(super) struct Asked {
+    pub(super) evidence: Evidence,
+    pub(super) policy_version: Option<String>,
+}
 
 impl Engine {
     /// What the identity store says now of everybody whose standing the grant rests on.
     ///
     /// # Errors
     /// If it does not answer: then access waits, and never proceeds.
-    pub(super) async fn evidence(&self, grant: &Grant) -> anyhow::Result<LiveEvidence> {
+    pub(super) async fn evidence(&self, grant: &Grant) -> anyhow::Result<Asked> {
         let mut conn = self.db.conn().await?;
         let request = requests::find(&mut conn, grant.request_id).await?;
         let request =
@@ -21,15 +27,22 @@ impl Engine {
         let decided = decisions::list(&mut conn, request.id).await?;
         let in_force = policies::find_in_force(&mut conn).await?;
         drop(conn);
+        let policy_version = in_force.as_ref().map(|in_force| in_force.version.clone());
         let groups = in_force
             .and_then(|in_force| in_force.groups(in_force.policy.rule(&request.rule)?).ok());
-        let groups = groups.unwrap_or_default();
         let people = decided
             .into_iter()
             .map(|decision| decision.approver.id)
             .chain([request.requester.id])
             .collect();
-        self.directory.evidence(&self.db, &people, &groups).await
+        let live = self
+            .directory
+            .evidence(&self.db, &people, &groups.unwrap_or_default())
+            .await?;
+        Ok(Asked {
+            evidence: live.evidence,
+            policy_version,
+        })
     }
 
     /// Judges under the locks, by the policy as it is now.
@@ -40,7 +53,7 @@ impl Engine {
         &self,
         change: &mut Change,
         request: &Request,
-        live: &LiveEvidence,
+        evidence: &Evidence,
     ) -> anyhow::Result<Result<(), NoLongerAllowed>> {
         let decided = decisions::list(change.conn(), request.id).await?;
         let account = directory::find_account(change.conn(), request.target.account_id()).await?;
@@ -52,7 +65,7 @@ impl Engine {
             request,
             &decided,
             account.as_ref(),
-            &live.evidence,
+            evidence,
         ))
     }
 }

@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, Utc};
 
+use super::Engine;
+use super::history::History;
 use super::step::Picture;
-use super::{Engine, locked};
 use crate::access::grant::Grant;
 use crate::access::id::{AssignmentId, GrantId};
 use crate::access::person::Actor;
@@ -58,19 +59,13 @@ impl Engine {
         if !grants.iter().map(|grant| grant.id).eq(locked_grants) {
             return Ok(None);
         }
-        let now = change.now().await?;
-        let now = locked(&self.watch).read(now, self.db.clock.boot()).now;
-        change.not_before(now);
-        let digest = operations::digest(change.conn(), id, assignment.owned_since).await?;
+        let now = self.time_of(&mut change).await?;
+        let relevant = operations::list_relevant(change.conn(), id, assignment.owned_since).await?;
+        let history = History::of(&relevant, assignment.owned_since);
         let picture = Picture {
             assignment,
             grants,
-            open: digest.open,
-            stuck: digest.stuck,
-            last: digest.last,
-            lost_create: digest.lost_create,
-            delete_may_arrive_until: digest.delete_may_arrive_until,
-            touched_at: digest.touched_at,
+            history,
         };
         Ok(Some(Grasp {
             change,

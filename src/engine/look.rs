@@ -21,7 +21,7 @@ use crate::postgres::{assignments, operations};
 impl Engine {
     /// Asks how an operation goes.
     pub(super) async fn ask(&self, picture: &Picture, id: OperationId) -> anyhow::Result<Then> {
-        let asked = [&picture.open, &picture.stuck]
+        let asked = [&picture.history.open, &picture.history.stuck]
             .into_iter()
             .flatten()
             .find(|operation| operation.id == id);
@@ -39,7 +39,7 @@ impl Engine {
             picture,
             now,
         } = self.grasp_to_record(picture.assignment.id).await?;
-        let still = [&picture.open, &picture.stuck]
+        let still = [&picture.history.open, &picture.history.stuck]
             .into_iter()
             .flatten()
             .find(|operation| operation.id == id)
@@ -112,9 +112,13 @@ impl Engine {
         id: OperationId,
     ) -> anyhow::Result<Then> {
         let in_question = |picture: &Picture| {
-            let found = [&picture.open, &picture.lost_create].into_iter().flatten();
+            let found = [&picture.history.open, &picture.history.lost_create]
+                .into_iter()
+                .flatten();
             found
-                .filter(|operation| operation.aws_id.is_none())
+                .filter(|operation| {
+                    operation.aws_id.is_none() || operation.status == OperationStatus::Lost
+                })
                 .find(|operation| operation.id == id)
                 .cloned()
         };

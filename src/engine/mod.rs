@@ -12,11 +12,13 @@ mod act;
 mod budget;
 mod check;
 mod grasp;
+pub mod history;
 mod look;
 mod record;
 pub mod step;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +30,9 @@ use tokio::sync::watch as signal;
 use tokio_util::sync::CancellationToken;
 
 use self::budget::{Calls, Outstanding};
-use self::watch::Watch;
+use self::watch::{Asked, Watch};
 use crate::access::assignment::OperationKind;
-use crate::access::id::HolderId;
+use crate::access::id::{AssignmentId, HolderId};
 use crate::access::person::Actor;
 use crate::audit::event::{Event, EventType};
 use crate::aws::answer::CallFailed;
@@ -56,11 +58,17 @@ const SHARED_LOOK: TimeDelta = TimeDelta::milliseconds(500);
 /// An operation that is open for longer does not make others in its account wait.
 const HOLDS_ACCOUNT: TimeDelta = TimeDelta::seconds(60);
 
+/// A pass takes up new assignments for so long.
+const PASS_TAKES_UP: Duration = Duration::from_secs(3);
+
+/// How long an assignment is left alone after a step of it failed.
+const AFTER_STUMBLE: Duration = Duration::from_secs(5);
+
 /// Longest sleep between two passes: what a lost wake-up costs at most.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
-/// Shortest sleep between two passes, when work is due that may not go yet.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
+/// Between two passes when work is due that may not go yet.
+const CROWDED: Duration = Duration::from_millis(100);
 
 /// A pass that has not finished for so long stops the heartbeat: somebody else should take over.
 const PASS_MUST_FINISH: Duration = Duration::from_secs(30);
@@ -76,6 +84,7 @@ pub struct Engine {
     calls: Mutex<Calls>,
     outstanding: Mutex<Outstanding>,
     watch: Mutex<Watch>,
+    stumbled: Mutex<BTreeMap<AssignmentId, Duration>>,
     status: Mutex<Status>,
 }
 
@@ -125,6 +134,7 @@ impl Engine {
             calls: Mutex::new(Calls::new(settings.calls_per_second, boot)),
             outstanding: Mutex::new(Outstanding::default()),
             watch: Mutex::new(Watch::default()),
+            stumbled: Mutex::default(),
             status: Mutex::new(Status {
                 passed_at: boot,
                 ..Status::default()
@@ -168,20 +178,27 @@ impl Engine {
             });
         }
         let mut conn = self.db.conn().await?;
+        self.report_jump().await?;
         let now = self.read_time(&mut conn).await?;
         let open = operations::open_accounts(&mut conn, now - HOLDS_ACCOUNT).await?;
         *locked(&self.outstanding) = Outstanding::new(self.settings.outstanding, open);
         for kind in [OperationKind::Create, OperationKind::Delete] {
             self.look_at_many(&mut conn, kind, now).await?;
         }
-        let due = assignments::list_due(&mut conn, now, PER_PASS).await?;
+        let mut due = assignments::list_due(&mut conn, now, PER_PASS).await?;
         drop(conn);
+        let began = self.db.clock.boot();
+        due.retain(|id| !self.has_just_stumbled(*id, began));
         let looked_at = due.len();
         futures_util::stream::iter(due)
-            .for_each_concurrent(AT_ONCE, async |due| {
-                if let Err(error) = self.advance(due.id).await {
-                    tracing::error!(assignment.id = %due.id, error = format!("{error:#}"), "a step failed; it is taken again");
-                    locked(&self.status).last_error = Some(format!("{error:#}"));
+            .for_each_concurrent(AT_ONCE, async |id| {
+                // What somebody ended meanwhile comes first: so the list is made anew now and then.
+                if self.db.clock.boot().saturating_sub(began) > PASS_TAKES_UP {
+                    return;
+                }
+                if let Err(error) = self.advance(id).await {
+                    tracing::error!(assignment.id = %id, error = format!("{error:#}"), "a step failed; it is taken again");
+                    locked(&self.stumbled).insert(id, self.db.clock.boot());
                 }
             })
             .await;
@@ -193,14 +210,22 @@ impl Engine {
         })
     }
 
+    /// A step that failed (a row that makes no sense, say) is not tried again at once.
+    fn has_just_stumbled(&self, id: AssignmentId, at: Duration) -> bool {
+        let mut stumbled = locked(&self.stumbled);
+        stumbled.retain(|_, since| at.saturating_sub(*since) < AFTER_STUMBLE);
+        stumbled.contains_key(&id)
+    }
+
     /// Keeps or takes the lease. `Some`: somebody else has it until then.
     async fn hold_lease(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
         let mut conn = self.db.conn().await?;
-        let renewed_at = lease::renewed_at(&mut conn).await?;
+        // Never behind the last heartbeat, whoever's it was (T1).
+        if let Some(renewed_at) = lease::renewed_at(&mut conn).await? {
+            locked(&self.watch).not_behind(renewed_at, self.db.clock.boot());
+        }
         let now = self.read_time(&mut conn).await?;
         drop(conn);
-        // Never behind the last heartbeat, whoever's it was (T1).
-        let now = renewed_at.map_or(now, |renewed| renewed.max(now));
         let mut change = Change::begin(&self.db, Actor::System).await?;
         let took = lease::hold(change.conn(), self.holder, now, self.settings.lease_ttl).await?;
         match took {
@@ -210,11 +235,15 @@ impl Engine {
             }
             Lease::Renewed => change.commit_bookkeeping().await?,
             Lease::Taken => {
-                self.compare_worlds(change.conn()).await?;
                 change.record(
                     Event::new(EventType::LeaseTaken).with("holder", self.holder.to_string()),
                 );
                 change.commit().await?;
+                if let Err(error) = self.compare_worlds().await {
+                    locked(&self.status).halted = Some(format!("{error:#}"));
+                    lease::give_up(&mut *self.db.conn().await?, self.holder).await?;
+                    return Err(error);
+                }
                 tracing::info!(holder = %self.holder, "this engine leads");
             }
         }
@@ -224,41 +253,54 @@ impl Engine {
 
     /// Is this the organisation that the database belongs to? Asked at every take-over; on any
     /// difference nothing is sent to AWS.
-    async fn compare_worlds(&self, conn: &mut sqlx::PgConnection) -> anyhow::Result<()> {
-        let of_database = installation::find(conn)
-            .await?
-            .context("this database belongs to no installation yet")?;
-        let of_aws = &self.directory.instance;
-        if of_database.instance_arn == of_aws.arn
-            && of_database.identity_store_id == of_aws.identity_store_id
-        {
-            return Ok(());
-        }
-        let why = format!(
+    async fn compare_worlds(&self) -> anyhow::Result<()> {
+        let found = installation::find(&mut *self.db.conn().await?).await?;
+        let of_database = found.context("this database belongs to no installation yet")?;
+        let of_aws = self.directory.aws.instance().await?;
+        anyhow::ensure!(
+            of_database.instance_arn == of_aws.arn
+                && of_database.identity_store_id == of_aws.identity_store_id,
             "this database belongs to {} ({}), but the AWS credentials lead to {} ({}); nothing is sent to AWS",
             of_database.instance_arn,
             of_database.identity_store_id,
             of_aws.arn,
             of_aws.identity_store_id
         );
-        locked(&self.status).halted = Some(why.clone());
-        anyhow::bail!(why)
+        Ok(())
     }
 
     /// The engine's time: the database's, distrusted.
     async fn read_time(&self, conn: &mut sqlx::PgConnection) -> anyhow::Result<DateTime<Utc>> {
+        let before = self.db.clock.boot();
         let database = self.db.clock.now(conn).await?;
-        let reading = locked(&self.watch).read(database, self.db.clock.boot());
-        if let Some(off) = reading.just_jumped {
-            tracing::error!(
-                seconds = off.num_seconds(),
-                "the database's clock jumped; no access is given until a restart, endings go on"
-            );
-            let mut change = Change::begin(&self.db, Actor::System).await?;
-            change.record(Event::new(EventType::ClockJumped).with("seconds", off.num_seconds()));
-            change.commit().await?;
-        }
-        Ok(reading.now)
+        let asked = Asked {
+            before,
+            after: self.db.clock.boot(),
+        };
+        Ok(locked(&self.watch).read(database, asked))
+    }
+
+    /// The same inside a change, whose locks are held: its events and rows go by it too.
+    async fn time_of(&self, change: &mut Change) -> anyhow::Result<DateTime<Utc>> {
+        let now = self.read_time(change.conn()).await?;
+        change.not_before(now);
+        Ok(change.now().await?)
+    }
+
+    /// The database's clock jumped: say so, until it is recorded.
+    async fn report_jump(&self) -> anyhow::Result<()> {
+        let Some(off) = locked(&self.watch).unreported() else {
+            return Ok(());
+        };
+        tracing::error!(
+            seconds = off.num_seconds(),
+            "the database's clock jumped; no access is given until a restart, endings go on"
+        );
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        change.record(Event::new(EventType::ClockJumped).with("seconds", off.num_seconds()));
+        change.commit().await?;
+        locked(&self.watch).reported();
+        Ok(())
     }
 
     /// Many operations are in progress: one listing tells which of them still are, so that only
@@ -348,10 +390,11 @@ impl Engine {
         };
         let now = async { anyhow::Ok(self.db.clock.now(&mut *self.db.conn().await?).await?) };
         match now.await {
+            Ok(now) if next_at <= now => CROWDED,
             Ok(now) => (next_at - now)
                 .to_std()
                 .unwrap_or_default()
-                .clamp(SHORTEST_SLEEP, LONGEST_SLEEP),
+                .min(LONGEST_SLEEP),
             Err(_) => LONGEST_SLEEP,
         }
     }

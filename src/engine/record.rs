@@ -38,6 +38,7 @@ impl Engine {
             now,
         } = self.grasp_to_record(assignment.id).await?;
         let mine = picture
+            .history
             .open
             .clone()
             .filter(|open| open.id == id && open.status == OperationStatus::Intended);
@@ -280,8 +281,8 @@ impl Engine {
     ) -> anyhow::Result<Then> {
         let mut change = Change::begin(&self.db, Actor::System).await?;
         let assignment = assignments::lock(change.conn(), id).await?;
-        let retry_at =
-            change.now().await? + retry::delay(assignment.failures + 1, cap, seed(&assignment));
+        let retry_at = self.time_of(&mut change).await?
+            + retry::delay(assignment.failures + 1, cap, seed(&assignment));
         assignments::fail(change.conn(), id, retry_at, why).await?;
         change.commit_bookkeeping().await?;
         Ok(Then::Again)

@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::history::History;
 use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus, Sight};
 use crate::access::grant::{EndReason, Grant, GrantState, GrantStatus, OVERDUE_AFTER};
 use crate::access::id::{GrantId, OperationId};
@@ -32,18 +33,8 @@ pub struct Picture {
     pub assignment: Assignment,
     /// Its grants that are not over, oldest first.
     pub grants: Vec<Grant>,
-    /// The operation that is intended or in progress.
-    pub open: Option<Operation>,
-    /// The oldest accepted operation that never finished.
-    pub stuck: Option<Operation>,
-    /// The last attempt since it is ours that may have had an effect, by when its outcome was known.
-    pub last: Option<Operation>,
-    /// The oldest create whose answer was lost: until it is settled it may still arrive.
-    pub lost_create: Option<Operation>,
-    /// Until when a delete whose answer was lost may still arrive.
-    pub delete_may_arrive_until: Option<DateTime<Utc>>,
-    /// When any operation of ours was last opened or resolved.
-    pub touched_at: Option<DateTime<Utc>>,
+    /// Its operations.
+    pub history: History,
 }
 
 /// What to do next.
@@ -132,11 +123,12 @@ fn unpaced(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
     {
         return Step::ReportOverdue(overdue.id);
     }
-    if let Some(open) = &picture.open {
-        return follow(open, timing, now);
+    if let Some(open) = &picture.history.open {
+        return follow(open, picture, timing, now);
     }
     let ours = picture.assignment.owned_since.is_some();
     let leaving = picture
+        .history
         .last
         .as_ref()
         .is_some_and(|last| last.kind == OperationKind::Delete);
@@ -169,25 +161,30 @@ fn overdue_from(picture: &Picture, grant: &Grant) -> Option<DateTime<Utc>> {
 }
 
 /// An operation is open: wait for its answer, or its outcome (S4).
-fn follow(open: &Operation, timing: &Timing, now: DateTime<Utc>) -> Step {
-    match (open.status, open.next_look_at) {
-        (OperationStatus::InProgress, Some(look)) if now < look => Step::Wait(look),
-        (OperationStatus::InProgress, _)
-            if now >= open.intended_at + timing.stuck && open.looks > 0 =>
-        {
-            Step::SetStuck(open.id)
-        }
-        (OperationStatus::InProgress, _) => Step::Describe(open.id),
-        _ if now < open.answer_by => Step::Wait(open.answer_by),
-        _ if open.kind == OperationKind::Create => Step::FindLost(open.id),
-        _ => Step::GiveUp(open.id),
+fn follow(open: &Operation, picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
+    // Questions that find no answer must not hold up the way out.
+    let unanswered = picture.assignment.failures > 0;
+    if open.status == OperationStatus::InProgress {
+        let asked = open.looks > 0 || unanswered;
+        return match open.next_look_at {
+            _ if now >= open.intended_at + timing.stuck && asked => Step::SetStuck(open.id),
+            Some(look) if now < look => Step::Wait(look),
+            _ => Step::Describe(open.id),
+        };
+    }
+    if now < open.answer_by {
+        Step::Wait(open.answer_by)
+    } else if open.kind == OperationKind::Create && (is_wanted(picture) || !unanswered) {
+        Step::FindLost(open.id)
+    } else {
+        Step::GiveUp(open.id)
     }
 }
 
 /// Ours, and nobody wants it (any more): delete, then make sure (G1).
 fn take_away(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
     let sight = picture.assignment.sight;
-    let Some(last) = &picture.last else {
+    let Some(last) = &picture.history.last else {
         // Every create was definitely refused, so nothing of ours is there. One look proves it; what
         // it shows instead came while ours was wanted and can't be told apart (S2).
         return match sight {
@@ -219,13 +216,13 @@ fn take_away(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
 
 /// Absent as far as listings go. Gone only if no create of ours can arrive or finish any more.
 fn confirm(picture: &Picture, seen: Sight, timing: &Timing, now: DateTime<Utc>) -> Step {
-    if let Some(stuck) = &picture.stuck {
+    if let Some(stuck) = &picture.history.stuck {
         return match stuck.next_look_at {
             Some(look) if now < look => Step::Wait(look),
             _ => Step::Describe(stuck.id),
         };
     }
-    match &picture.lost_create {
+    match &picture.history.lost_create {
         None => Step::Gone,
         // What is seen meanwhile is deleted. Only when it can't arrive any more does Identity Center's
         // list of operations say for good whether it did.
@@ -241,6 +238,7 @@ fn confirm(picture: &Picture, seen: Sight, timing: &Timing, now: DateTime<Utc>) 
 fn keep(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
     let sight = picture.assignment.sight;
     let arrived = picture
+        .history
         .last
         .as_ref()
         .filter(|last| last.status == OperationStatus::Succeeded);
@@ -263,15 +261,21 @@ fn keep(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
         match grant.state {
             GrantState::Provisioning(window) => {
                 let Some(create) = arrived else {
-                    return match picture.last.as_ref().map(|last| last.status) {
+                    return match picture.history.last.as_ref().map(|last| last.status) {
                         Some(OperationStatus::Failed) => {
                             Step::EndGrant(grant.id, EndReason::ProvisioningFailed)
                         }
                         // A stuck create is still followed; anything else is tried again.
                         Some(OperationStatus::Stuck) => {
-                            match picture.stuck.as_ref().and_then(|stuck| stuck.next_look_at) {
+                            match picture
+                                .history
+                                .stuck
+                                .as_ref()
+                                .and_then(|stuck| stuck.next_look_at)
+                            {
                                 Some(look) if now < look => Step::Wait(look),
                                 _ => picture
+                                    .history
                                     .stuck
                                     .as_ref()
                                     .map_or(Step::Idle, |stuck| Step::Describe(stuck.id)),
@@ -335,9 +339,10 @@ fn give(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
             if seen.last_at >= grant.start_at && seen.last_at + timing.standing_gap >= now =>
         {
             let lately_ours = picture
+                .history
                 .touched_at
                 .is_some_and(|touched| touched + timing.settle > now);
-            match (seen.present, picture.delete_may_arrive_until) {
+            match (seen.present, picture.history.delete_may_arrive_until) {
                 (true, _) if lately_ours && seen.lasted() < timing.standing_gap => {
                     look_again(seen.first_at + timing.standing_gap, now)
                 }

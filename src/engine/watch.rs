@@ -16,29 +16,58 @@ const JUMP: TimeDelta = TimeDelta::seconds(60);
 pub(super) struct Watch {
     last: Option<(DateTime<Utc>, Duration)>,
     jumped: bool,
+    unreported: Option<TimeDelta>,
 }
 
-/// What the watch says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
-    /// The time to go by.
-    pub(super) now: DateTime<Utc>,
-    /// The clock jumped just now: raise the alarm.
-    pub(super) just_jumped: Option<TimeDelta>,
+/// The boot clock before and after the database was asked: it read its own somewhere in between.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) before: Duration,
+    pub(super) after: Duration,
 }
 
 impl Watch {
-    /// Takes what the database says and the boot clock at that moment.
-    pub(super) fn read(&mut self, database: DateTime<Utc>, boot: Duration) -> Reading {
-        let expected = self.last.map(|(then, at)| {
-            then + TimeDelta::from_std(boot.saturating_sub(at)).unwrap_or_default()
-        });
-        let now = expected.map_or(database, |expected| expected.max(database));
-        let off = expected.map_or(TimeDelta::zero(), |expected| database - expected);
-        let just_jumped = (!self.jumped && off.abs() > JUMP).then_some(off);
-        self.jumped |= just_jumped.is_some();
-        self.last = Some((now, boot));
-        Reading { now, just_jumped }
+    /// The time to go by, when the database says this.
+    pub(super) fn read(&mut self, database: DateTime<Utc>, asked: Asked) -> DateTime<Utc> {
+        let Some(expected) = self.expected(asked.before) else {
+            self.last = Some((database, asked.before));
+            return database;
+        };
+        let latest = self.expected(asked.after).unwrap_or(expected);
+        let off = if database > latest {
+            database - latest
+        } else {
+            (database - expected).min(TimeDelta::zero())
+        };
+        if off.abs() > JUMP && !self.jumped {
+            self.jumped = true;
+            self.unreported = Some(off);
+        }
+        let now = expected.max(database);
+        self.last = Some((now, asked.before));
+        now
+    }
+
+    /// Somebody saw this time already, another engine perhaps: from here on it is not earlier.
+    pub(super) fn not_behind(&mut self, seen: DateTime<Utc>, boot: Duration) {
+        if self.expected(boot).is_none_or(|expected| expected < seen) {
+            self.last = Some((seen, boot));
+        }
+    }
+
+    fn expected(&self, boot: Duration) -> Option<DateTime<Utc>> {
+        let (then, at) = self.last?;
+        Some(then + TimeDelta::from_std(boot.saturating_sub(at)).unwrap_or_default())
+    }
+
+    /// A jump that nobody has reported yet. Say [`Self::reported`] once that is done.
+    pub(super) fn unreported(&self) -> Option<TimeDelta> {
+        self.unreported
+    }
+
+    /// The alarm was raised.
+    pub(super) fn reported(&mut self) {
+        self.unreported = None;
     }
 
     /// Did it ever jump?
@@ -53,43 +82,56 @@ mod tests {
     use super::*;
     use crate::access::request::tests::at;
 
-    #[test]
-    fn time_never_runs_behind_what_has_passed() {
-        let mut watch = Watch::default();
-        watch.read(at(0), Duration::from_secs(100));
-        let behind = watch.read(at(5), Duration::from_secs(110));
-        assert_eq!(
-            behind,
-            Reading {
-                now: at(10),
-                just_jumped: None
-            }
-        );
-        assert_eq!(watch.read(at(30), Duration::from_secs(111)).now, at(30));
-    }
-
-    #[test]
-    fn a_jump_either_way_is_said_once_and_remembered() {
-        for (database, expected) in [(at(200), at(200)), (at(-200), at(10))] {
-            let mut watch = Watch::default();
-            watch.read(at(0), Duration::from_secs(100));
-            let jump = watch.read(database, Duration::from_secs(110));
-            assert!(jump.just_jumped.is_some() && watch.has_jumped());
-            assert_eq!(jump.now, expected);
-            assert_eq!(
-                watch.read(database, Duration::from_secs(111)).just_jumped,
-                None
-            );
+    fn asked(seconds: u64) -> Asked {
+        Asked {
+            before: Duration::from_secs(seconds),
+            after: Duration::from_secs(seconds),
         }
     }
 
     #[test]
-    fn ordinary_drift_is_no_jump() {
+    fn time_never_runs_behind_what_has_passed() {
         let mut watch = Watch::default();
-        watch.read(at(0), Duration::from_secs(100));
-        assert_eq!(
-            watch.read(at(69), Duration::from_secs(110)).just_jumped,
-            None
-        );
+        watch.read(at(0), asked(100));
+        assert_eq!(watch.read(at(5), asked(110)), at(10));
+        assert_eq!(watch.read(at(30), asked(111)), at(30));
+        assert!(!watch.has_jumped());
+    }
+
+    #[test]
+    fn a_jump_either_way_is_remembered_and_reported_until_somebody_did() {
+        for (database, expected) in [(at(200), at(200)), (at(-200), at(10))] {
+            let mut watch = Watch::default();
+            watch.read(at(0), asked(100));
+            assert_eq!(watch.read(database, asked(110)), expected);
+            assert!(watch.has_jumped() && watch.unreported().is_some());
+            watch.read(database, asked(111));
+            assert!(watch.unreported().is_some());
+            watch.reported();
+            watch.read(database, asked(112));
+            assert!(watch.has_jumped() && watch.unreported().is_none());
+        }
+    }
+
+    #[test]
+    fn what_another_engine_saw_counts_and_goes_on_from_there() {
+        let mut watch = Watch::default();
+        watch.not_behind(at(0), Duration::from_secs(100));
+        assert_eq!(watch.read(at(-1800), asked(100)), at(0));
+        assert_eq!(watch.read(at(-1795), asked(105)), at(5));
+        assert!(watch.has_jumped());
+    }
+
+    #[test]
+    fn neither_ordinary_drift_nor_a_slow_answer_is_a_jump() {
+        let mut watch = Watch::default();
+        watch.read(at(0), asked(100));
+        watch.read(at(69), asked(110));
+        let slow = Asked {
+            before: Duration::from_secs(110),
+            after: Duration::from_secs(310),
+        };
+        watch.read(at(269), slow);
+        assert!(!watch.has_jumped());
     }
 }

@@ -227,6 +227,16 @@ fn ticket(rule: &Rule, typed: &str) -> Result<Option<String>, (&'static str, Str
             format!("A ticket is one line of at most {TICKET_MAX_CHARS} characters."),
         ));
     }
+    // Whatever the pattern: `\d` also means the digits of other scripts, and a tracker does not.
+    if let Some(other) = ticket.chars().find(|char| !matches!(char, ' '..='~')) {
+        return Err((
+            "ticket_malformed",
+            format!(
+                "A ticket has only plain (ASCII) letters, digits and signs, and {other} (U+{:04X}) is none.",
+                u32::from(other)
+            ),
+        ));
+    }
     if let Some(pattern) = rule
         .ticket
         .as_ref()

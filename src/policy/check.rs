@@ -131,19 +131,16 @@ fn rule_findings(rule: &Rule, say: &mut impl FnMut(String)) {
 
 fn selector_findings(selector: &Selector, say: &mut impl FnMut(String)) {
     match selector {
-        Selector::Id(by)
-            if by.id.len() != 12 || !by.id.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            say(format!("account id {:?} is not twelve digits", by.id));
+        Selector::Id(id) if id.len() != 12 || !id.bytes().all(|byte| byte.is_ascii_digit()) => {
+            say(format!("account id {id:?} is not twelve digits"));
         }
-        Selector::Name(by) if by.name.is_empty() => say("an account name is empty".to_owned()),
-        Selector::Tag(by) if by.tag.split_once('=').is_none_or(|(key, _)| key.is_empty()) => {
-            say(format!("tag {:?} is not of the form key=value", by.tag));
+        Selector::Name(name) if name.is_empty() => say("an account name is empty".to_owned()),
+        Selector::Tag(tag) if tag.split_once('=').is_none_or(|(key, _)| key.is_empty()) => {
+            say(format!("tag {tag:?} is not of the form key=value"));
         }
-        Selector::Ou(by) if !(by.ou.starts_with("ou-") || by.ou.starts_with("r-")) => {
+        Selector::Ou { id, .. } if !(id.starts_with("ou-") || id.starts_with("r-")) => {
             say(format!(
-                "{:?} is not the id of an organizational unit (ou-…) or of the root (r-…)",
-                by.ou
+                "{id:?} is not the id of an organizational unit (ou-…) or of the root (r-…)"
             ));
         }
         _ => {}

@@ -298,6 +298,13 @@ pub(crate) mod tests {
             ),
             (
                 Ask {
+                    ticket: "INC-\u{661}".into(),
+                    ..ask()
+                },
+                "ticket_malformed",
+            ),
+            (
+                Ask {
                     ticket: "INC-1\nINC-2".into(),
                     ..ask()
                 },

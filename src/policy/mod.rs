@@ -83,51 +83,73 @@ pub struct TicketRule {
 
 /// One way to name accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "SelectorKeys")]
 pub enum Selector {
-    /// By id.
-    Id(ById),
-    /// By name; `*` stands for any characters.
-    Name(ByName),
-    /// By tag, `key=value`.
-    Tag(ByTag),
-    /// By organizational unit.
-    Ou(ByOu),
+    /// `{ id = "111111111111" }`: by id, twelve digits.
+    Id(String),
+    /// `{ name = "payments-*" }`: by name, where `*` stands for any characters.
+    Name(String),
+    /// `{ tag = "env=prod" }`: by tag, `key=value`.
+    Tag(String),
+    /// `{ ou = "ou-…", nested = true }`: by organizational unit.
+    Ou {
+        /// Id of the unit, or of the root.
+        id: String,
+        /// Also accounts in units below it.
+        nested: bool,
+    },
 }
 
-/// `{ id = "111111111111" }`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// A selector as written. An untagged enum would not say which key is wrong.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ById {
-    /// Twelve digits.
-    pub id: String,
+struct SelectorKeys {
+    id: Option<String>,
+    name: Option<String>,
+    tag: Option<String>,
+    ou: Option<String>,
+    nested: Option<bool>,
 }
 
-/// `{ name = "payments-*" }`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ByName {
-    /// A name, where `*` stands for any characters.
-    pub name: String,
-}
+impl TryFrom<SelectorKeys> for Selector {
+    type Error = String;
 
-/// `{ tag = "env=prod" }`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ByTag {
-    /// `key=value`.
-    pub tag: String,
-}
-
-/// `{ ou = "ou-…", nested = true }`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ByOu {
-    /// Id of the unit, or of the root.
-    pub ou: String,
-    /// Also accounts in units below it.
-    #[serde(default)]
-    pub nested: bool,
+    fn try_from(keys: SelectorKeys) -> Result<Self, String> {
+        let written: Vec<_> = [
+            keys.id.as_ref().map(|_| "id"),
+            keys.name.as_ref().map(|_| "name"),
+            keys.tag.as_ref().map(|_| "tag"),
+            keys.ou.as_ref().map(|_| "ou"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let selector = match (keys.id, keys.name, keys.tag, keys.ou) {
+            (Some(id), None, None, None) => Self::Id(id),
+            (None, Some(name), None, None) => Self::Name(name),
+            (None, None, Some(tag), None) => Self::Tag(tag),
+            (None, None, None, Some(id)) => {
+                let nested = keys.nested.unwrap_or_default();
+                return Ok(Self::Ou { id, nested });
+            }
+            (None, None, None, None) => {
+                return Err("this names no account: give one of id, name, tag and ou".to_owned());
+            }
+            _ => {
+                return Err(format!(
+                    "{} exclude each other: give one of id, name, tag and ou",
+                    written.join(" and ")
+                ));
+            }
+        };
+        match keys.nested {
+            None => Ok(selector),
+            Some(_) => Err(format!(
+                "nested goes with ou, not with {}",
+                written.join(" and ")
+            )),
+        }
+    }
 }
 
 /// What holds for a permission set whatever rule reaches it.
@@ -206,14 +228,13 @@ impl Selector {
     #[must_use]
     pub fn matches(&self, account: &facts::Account) -> bool {
         match self {
-            Self::Id(by) => by.id == account.id,
-            Self::Name(by) => glob(&by.name, &account.name),
-            Self::Tag(by) => by
-                .tag
+            Self::Id(id) => *id == account.id,
+            Self::Name(name) => glob(name, &account.name),
+            Self::Tag(tag) => tag
                 .split_once('=')
                 .is_some_and(|(key, value)| account.tags.get(key).is_some_and(|is| is == value)),
-            Self::Ou(by) if by.nested => account.organizational_units.contains(&by.ou),
-            Self::Ou(by) => account.organizational_units.last() == Some(&by.ou),
+            Self::Ou { id, nested: true } => account.organizational_units.contains(id),
+            Self::Ou { id, nested: false } => account.organizational_units.last() == Some(id),
         }
     }
 }
@@ -265,11 +286,73 @@ pub(crate) mod tests {
         let reserved = DEMO.replace("max_minutes = 60", "max_minutes = 60\nstages = []");
         assert!(Policy::parse(&reserved).unwrap_err().contains("stages"));
         assert!(Policy::parse("rules = []").unwrap_err().contains("rules"));
-        let in_selector = DEMO.replace(
-            "{ tag = \"env=prod\" }",
-            "{ tag = \"env=prod\", nested = true }",
-        );
-        assert!(Policy::parse(&in_selector).is_err());
+    }
+
+    #[test]
+    fn a_selector_that_is_wrong_hears_which_key_and_where() {
+        for (written, expected) in [
+            (r#"{ foo = "1" }"#, "unknown field `foo`"),
+            (
+                r#"{ id = "111111111111", acount = "x" }"#,
+                "unknown field `acount`",
+            ),
+            ("{ id = 111111111111 }", "expected a string"),
+            (r#"{ ou = "ou-1", nested = "yes" }"#, "expected a boolean"),
+            (
+                r#"{ id = "111111111111", tag = "env=prod" }"#,
+                "id and tag exclude each other",
+            ),
+            (
+                r#"{ name = "a", ou = "ou-1", nested = true }"#,
+                "name and ou exclude each other",
+            ),
+            (
+                r#"{ tag = "env=prod", nested = true }"#,
+                "nested goes with ou, not with tag",
+            ),
+            (
+                r#"{ id = "111111111111", nested = false }"#,
+                "nested goes with ou, not with id",
+            ),
+            ("{ nested = true }", "this names no account"),
+            ("{}", "this names no account"),
+        ] {
+            let source = DEMO.replacen("{ tag = \"env=prod\" }", written, 1);
+            let error = Policy::parse(&source).unwrap_err();
+            assert!(
+                error.contains(expected) && error.contains("line"),
+                "{written}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn selectors_are_read_as_they_are_written() {
+        for (written, expected) in [
+            (r#"{ id = "1" }"#, Selector::Id("1".into())),
+            (r#"{ name = "a-*" }"#, Selector::Name("a-*".into())),
+            (r#"{ tag = "a=b" }"#, Selector::Tag("a=b".into())),
+            (
+                r#"{ ou = "ou-1" }"#,
+                Selector::Ou {
+                    id: "ou-1".into(),
+                    nested: false,
+                },
+            ),
+            (
+                r#"{ ou = "ou-1", nested = true }"#,
+                Selector::Ou {
+                    id: "ou-1".into(),
+                    nested: true,
+                },
+            ),
+        ] {
+            let source = DEMO.replacen("{ tag = \"env=prod\" }", written, 1);
+            assert_eq!(
+                Policy::parse(&source).unwrap().rules[0].accounts,
+                [expected]
+            );
+        }
     }
 
     #[test]
@@ -295,12 +378,9 @@ pub(crate) mod tests {
             organizational_units: vec!["r-root".into(), "ou-workloads".into(), "ou-prod".into()],
             ..evaluate::tests::account()
         };
-        let ou = |ou: &str, nested| {
-            Selector::Ou(ByOu {
-                ou: ou.into(),
-                nested,
-            })
-            .matches(&account)
+        let ou = |id: &str, nested| {
+            let id = id.into();
+            Selector::Ou { id, nested }.matches(&account)
         };
         assert!(
             ou("ou-prod", false)

@@ -81,7 +81,7 @@ pub fn recheck(
         return Err(NoLongerAllowed::RequesterNotEligible);
     }
     let needed = approvals_needed(request, rule.approvals);
-    let valid = valid_approvals(request, decisions, evidence, &groups);
+    let valid = valid_approvals(request, decisions, evidence, &groups, rule.assurance);
     if valid < needed {
         return Err(NoLongerAllowed::TooFewApprovals { needed, valid });
     }

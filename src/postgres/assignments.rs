@@ -128,7 +128,7 @@ pub async fn hurry(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update assignments set next_at = $2, retry_at = null where id = $1",
+        "update assignments set next_at = $2, retry_at = null, failures = 0 where id = $1",
         id.0,
         now
     )
@@ -258,19 +258,9 @@ pub async fn let_go(
     one_row("the assignment", &result)
 }
 
-/// An assignment that the engine should look at now.
-#[derive(Debug)]
-pub struct Due {
-    /// Which.
-    pub id: AssignmentId,
-    /// It has something to take away, and for how long.
-    pub ending_since: Option<DateTime<Utc>>,
-    /// An operation is open.
-    pub is_under_way: bool,
-}
-
-/// What is due: by its own time, or because a grant's end has come whatever that time says. Endings
-/// first, the most overdue first; then what is under way; then what starts (protocol L4).
+/// What is due: by its own time, or because a grant's end has come whatever that time says. First what
+/// somebody ended just now; then what is under way; then endings, the most overdue first; then what
+/// starts (protocol L4).
 ///
 /// # Errors
 /// If the database refuses.
@@ -278,34 +268,32 @@ pub async fn list_due(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     limit: i64,
-) -> sqlx::Result<Vec<Due>> {
+) -> sqlx::Result<Vec<AssignmentId>> {
     let rows = sqlx::query!(
-        r#"select a.id,
-                  (select min(coalesce(g.ending_at, g.ends_at)) from grants g
-                   where g.assignment_id = a.id
-                     and (g.status = 'ending' or (g.status in ('provisioning', 'active') and g.ends_at <= $1))) as ending_since,
-                  exists (select from operations o
-                          where o.assignment_id = a.id and o.status in ('intended', 'in_progress')) as "is_under_way!"
+        r#"select a.id
            from assignments a
+           cross join lateral (
+               select min(coalesce(g.ending_at, g.ends_at)) as since,
+                      coalesce(bool_or(g.end_reason <> 'due'), false) as by_somebody
+               from grants g
+               where g.assignment_id = a.id
+                 and (g.status = 'ending' or (g.status in ('provisioning', 'active') and g.ends_at <= $1))) ending
+           cross join lateral (
+               select exists (select from operations o
+                              where o.assignment_id = a.id and o.status in ('intended', 'in_progress')) as found) under_way
            where a.next_at <= $1
               or exists (select from grants g
                          where g.assignment_id = a.id and g.status in ('provisioning', 'active') and g.ends_at <= $1
                            and (a.next_at is null or a.next_at > g.ends_at))
-           order by 2 nulls last, 3 desc, a.next_at
+           order by (ending.by_somebody and a.failures = 0 and not under_way.found) desc,
+                    under_way.found desc, ending.since nulls last, a.next_at
            limit $2"#,
         now,
         limit
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Due {
-            id: AssignmentId(row.id),
-            ending_since: row.ending_since,
-            is_under_way: row.is_under_way,
-        })
-        .collect())
+    Ok(rows.into_iter().map(|row| AssignmentId(row.id)).collect())
 }
 
 /// When the next assignment becomes due.

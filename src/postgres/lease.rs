@@ -26,13 +26,26 @@ pub async fn hold(
     now: DateTime<Utc>,
     ttl: TimeDelta,
 ) -> sqlx::Result<Lease> {
+    let renewed = sqlx::query!(
+        "update lease set renewed_at = $2, expires_at = $3 where holder = $1 and expires_at > $2",
+        holder.0,
+        now,
+        now + ttl
+    )
+    .execute(&mut *conn)
+    .await?;
+    if renewed.rows_affected() == 1 {
+        return Ok(Lease::Renewed);
+    }
+    // A take-over waits until every decision under the old lease is committed or undone.
     let row = sqlx::query!("select holder, expires_at from lease for update")
         .fetch_one(&mut *conn)
         .await?;
-    let renewed = row.holder == Some(holder.0);
-    match row.expires_at {
-        Some(until) if !renewed && until > now => return Ok(Lease::HeldUntil(until)),
-        _ => {}
+    if let Some(until) = row
+        .expires_at
+        .filter(|until| *until > now && row.holder != Some(holder.0))
+    {
+        return Ok(Lease::HeldUntil(until));
     }
     sqlx::query!(
         "update lease set holder = $1, renewed_at = $2, expires_at = $3",
@@ -42,15 +55,11 @@ pub async fn hold(
     )
     .execute(conn)
     .await?;
-    let unbroken = renewed && row.expires_at.is_some_and(|until| until > now);
-    Ok(if unbroken {
-        Lease::Renewed
-    } else {
-        Lease::Taken
-    })
+    Ok(Lease::Taken)
 }
 
-/// Is the lease ours at this time? Keeps it so until the transaction ends.
+/// Until when the lease is ours, if it is. Nobody can take it over until the transaction ends; renewing
+/// it changes no key and does not wait for this.
 ///
 /// # Errors
 /// If the database refuses.
@@ -59,7 +68,7 @@ pub async fn share(
     holder: HolderId,
 ) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!(
-        "select expires_at from lease where holder = $1 for share",
+        "select expires_at from lease where holder = $1 for key share",
         holder.0
     )
     .fetch_optional(conn)
@@ -75,6 +84,17 @@ pub async fn renewed_at(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime
     sqlx::query_scalar!("select renewed_at from lease")
         .fetch_one(conn)
         .await
+}
+
+/// Takes the lease from whoever has it: only where that process is known to be gone.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn clear(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("update lease set holder = null, expires_at = null")
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Gives it up, so that another engine need not wait.

@@ -105,78 +105,36 @@ pub async fn save(
     one_row("the operation", &result)
 }
 
-/// What the next step depends on, of all operations of an assignment.
-#[derive(Debug, Default)]
-pub struct Digest {
-    /// Intended or in progress.
-    pub open: Option<Operation>,
-    /// The oldest that was accepted and never finished.
-    pub stuck: Option<Operation>,
-    /// The last since `owned_since`, by when its outcome was known, of those that may have had an
-    /// effect: a create that was found late comes after the delete that was sent meanwhile.
-    pub last: Option<Operation>,
-    /// The oldest lost create.
-    pub lost_create: Option<Operation>,
-    /// Until when a lost delete may still arrive.
-    pub delete_may_arrive_until: Option<DateTime<Utc>>,
-    /// When the last one was opened or resolved.
-    pub touched_at: Option<DateTime<Utc>>,
-}
-
-/// Reads them. Lock the assignment first.
+/// The operations of an assignment that the next step can depend on, oldest first: what is open,
+/// stuck or lost, and the last ones. There may be thousands of others. Lock the assignment first.
 ///
 /// # Errors
 /// If the database refuses or a row makes no sense.
-pub async fn digest(
+pub async fn list_relevant(
     conn: &mut PgConnection,
     assignment: AssignmentId,
     owned_since: Option<DateTime<Utc>>,
-) -> anyhow::Result<Digest> {
+) -> anyhow::Result<Vec<Operation>> {
     let rows = sqlx::query_as!(
         Row,
         "select id, grant_id, kind, status, intended_at, answer_by, unresolved_until, aws_id, looks, next_look_at, resolved_at
          from operations
          where assignment_id = $1
            and (status in ('intended', 'in_progress', 'stuck') or (kind = 'create' and status = 'lost')
+                or number = (select number from operations where assignment_id = $1 and kind = 'delete' and status = 'lost'
+                             order by unresolved_until desc limit 1)
                 or number = (select number from operations
                              where assignment_id = $1 and status not in ('refused', 'expired') and intended_at >= $2
+                             order by coalesce(resolved_at, intended_at) desc, number desc limit 1)
+                or number = (select number from operations where assignment_id = $1
                              order by coalesce(resolved_at, intended_at) desc, number desc limit 1))
-         order by coalesce(resolved_at, intended_at), number",
+         order by number",
         assignment.0,
         owned_since
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let times = sqlx::query!(
-        "select max(unresolved_until) filter (where kind = 'delete' and status = 'lost') as delete_until,
-                max(coalesce(resolved_at, intended_at)) as touched_at
-         from operations where assignment_id = $1",
-        assignment.0
-    )
-    .fetch_one(conn)
-    .await?;
-    let mut digest = Digest {
-        delete_may_arrive_until: times.delete_until,
-        touched_at: times.touched_at,
-        ..Digest::default()
-    };
-    for row in rows {
-        let operation = Operation::try_from(row)?;
-        match operation.status {
-            OperationStatus::Intended | OperationStatus::InProgress => {
-                digest.open = Some(operation.clone());
-            }
-            OperationStatus::Stuck if digest.stuck.is_none() => {
-                digest.stuck = Some(operation.clone());
-            }
-            _ => {}
-        }
-        // Rows come by when their outcome was known, so the last of them stays.
-        if owned_since.is_some_and(|since| operation.intended_at >= since) {
-            digest.last = Some(operation);
-        }
-    }
-    Ok(digest)
+    rows.into_iter().map(Operation::try_from).collect()
 }
 
 /// The accounts of operations that are open and younger than `since`; an older one holds nobody up,
@@ -226,11 +184,8 @@ pub async fn postpone(
     until: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "with postponed as (
-             update operations set next_look_at = $2, looks = looks + 1
-             where aws_id = any($1) and status = 'in_progress' and next_look_at < $2
-             returning assignment_id)
-         update assignments set next_at = $2 where id in (select assignment_id from postponed) and next_at < $2",
+        "update operations set next_look_at = $2, looks = looks + 1
+         where aws_id = any($1) and status = 'in_progress' and next_look_at < $2",
         aws_ids,
         until
     )

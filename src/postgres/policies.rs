@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::RowError;
 use crate::policy::Policy;
 use crate::policy::facts::InForce;
 
-/// The policy in force, with its groups as pinned and as the directory's copy has them now.
+/// The policy in force, with its groups as pinned and as the directory's copy has them now. One that
+/// this version can't read (an older or newer one wrote it) is none: requests are refused then, and
+/// endings go on (protocol C4).
 ///
 /// # Errors
-/// If the database refuses or the stored policy can't be read.
+/// If the database refuses.
 pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InForce>> {
     let row = sqlx::query!(
         "select version, source, groups from policy_in_force join policies using (version)"
@@ -22,9 +22,19 @@ pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InF
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let policy = parsed(&row.version, &row.source)?;
-    let pinned: BTreeMap<String, String> =
-        serde_json::from_value(row.groups).context("read the pinned groups")?;
+    let pinned = serde_json::from_value::<BTreeMap<String, String>>(row.groups)
+        .map_err(|error| error.to_string());
+    let (policy, pinned) = match (parsed(&row.version, &row.source), pinned) {
+        (Ok(policy), Ok(pinned)) => (policy, pinned),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(
+                policy.version = row.version,
+                error,
+                "the policy in force can't be read; nothing can be asked for"
+            );
+            return Ok(None);
+        }
+    };
     let names: Vec<String> = pinned.keys().cloned().collect();
     let current = super::directory::group_ids(conn, &names).await?;
     Ok(Some(InForce {
@@ -38,14 +48,12 @@ pub async fn find_in_force(conn: &mut PgConnection) -> anyhow::Result<Option<InF
 /// The policy that was parsed last. A version is the hash of its source, so it never goes stale.
 static PARSED: Mutex<Option<(String, Arc<Policy>)>> = Mutex::new(None);
 
-fn parsed(version: &str, source: &str) -> anyhow::Result<Arc<Policy>> {
+fn parsed(version: &str, source: &str) -> Result<Arc<Policy>, String> {
     let mut cached = PARSED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, policy)) = cached.as_ref().filter(|(of, _)| of == version) {
         return Ok(policy.clone());
     }
-    let policy =
-        Policy::parse(source).map_err(|error| RowError::of("policies", &version, &error))?;
-    let policy = Arc::new(policy);
+    let policy = Arc::new(Policy::parse(source)?);
     *cached = Some((version.to_owned(), policy.clone()));
     Ok(policy)
 }
@@ -55,6 +63,16 @@ fn parsed(version: &str, source: &str) -> anyhow::Result<Arc<Policy>> {
 /// # Errors
 /// If the database refuses.
 pub async fn version_in_force(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select version from policy_in_force")
+        .fetch_optional(conn)
+        .await
+}
+
+/// The version in force, kept until the transaction ends.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn lock_version_in_force(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!("select version from policy_in_force for update")
         .fetch_optional(conn)
         .await

@@ -238,7 +238,7 @@ fn check_way(path: &Path, user: Option<&User>) -> anyhow::Result<()> {
         let closed = closed.display();
         match user {
             Some(user) => bail!(
-                "PostgreSQL refuses to run as root and would run as user {}, but that user cannot enter {closed}, which \
+                "PostgreSQL refuses to run as root and would run as {}, but that user cannot enter {closed}, which \
                  is on the way to {}. Choose another folder, or let that user pass: chmod o+x {closed}",
                 user.name,
                 path.display()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use chrono::TimeDelta;
+use sha2::{Digest as _, Sha256};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
@@ -125,6 +126,66 @@ async fn an_export_is_the_stored_bytes_and_two_independent_verifiers_agree_about
     app.finish().await;
 }
 
+/// One line of a log around a `data` given as text, with a hash that fits.
+fn sealed(seq: u64, prev_hash: &str, data: &str) -> (Vec<u8>, String) {
+    let kind = if seq == 1 { "log.started" } else { "x.y" };
+    let (start, end) = (
+        format!(r#"{{"actor":null,"data":{data},"grant_id":null,"#),
+        format!(
+            r#""id":"","prev_hash":"{prev_hash}","request_id":null,"seq":{seq},"target":null,"time":"","type":"{kind}"}}"#
+        ),
+    );
+    let hash = hex::encode(Sha256::digest(format!("{start}{end}")));
+    let line = format!("{start}\"hash\":\"{hash}\",{end}\n");
+    (line.into_bytes(), hash)
+}
+
+#[test]
+fn both_verifiers_take_and_refuse_the_same_odd_events() {
+    let zeros = "0".repeat(64);
+    let nested = |open: &str, close: &str, times| [open.repeat(times), close.repeat(times)];
+    let cases = [
+        (r#"{"n":9007199254740991}"#.to_owned(), true),
+        (r#"{"n":9007199254740992}"#.to_owned(), false),
+        ("{\"a\":\"\u{7f}\u{2028}\u{fffe}\"}".to_owned(), true),
+        ("{\"ö\":1}".to_owned(), false),
+        (r#"{"$x":1}"#.to_owned(), false),
+        (
+            r#"{"$serde_json::private::RawValue":"1"}"#.to_owned(),
+            false,
+        ),
+        (r#"{"a":1,"a":1}"#.to_owned(), false),
+        (r#"{"b":1,"a":1}"#.to_owned(), false),
+        ("1.0".to_owned(), false),
+        ("-0".to_owned(), false),
+        (r#""\ud800""#.to_owned(), false),
+        (nested("[", "]", 126).concat(), true),
+        (nested("[", "]", 127).concat(), false),
+        (nested("{\"a\":", "}", 126).join("1"), true),
+        (nested("{\"a\":", "}", 127).join("1"), false),
+    ];
+    let (first, hash) = sealed(1, &zeros, r#"{"format":1}"#);
+    let second = cases.map(|(data, good)| {
+        let line = sealed(2, &hash, &data).0;
+        ([first.clone(), line].concat(), good)
+    });
+    let beginnings = ["null", "{}", r#"{"format":2}"#, r#"{"format":true}"#]
+        .map(|data| (sealed(1, &zeros, data).0, false));
+    for (log, good) in second.into_iter().chain(beginnings) {
+        for verify in [curfew_verify, python_verify] {
+            let output = verify(&log);
+            assert_eq!(
+                output.status.code(),
+                Some(i32::from(!good)),
+                "{}: {}{}",
+                String::from_utf8_lossy(&log),
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+}
+
 fn join(lines: &[&[u8]]) -> Vec<u8> {
     lines
         .iter()
@@ -191,6 +252,43 @@ async fn verify_finds_what_somebody_with_the_whole_database_did() {
     let mut owner = PgConnection::connect_with(&app.database.owner)
         .await
         .unwrap();
+    let mut claim = async |hash: &str, seq: &str| {
+        let sql = format!(
+            "alter table audit_head disable trigger user; update audit_head set hash = {hash}, seq = {seq}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut owner)
+            .await
+            .unwrap();
+        let refused = verify(&url);
+        assert_eq!(refused.status.code(), Some(1));
+        String::from_utf8_lossy(&refused.stderr).into_owned()
+    };
+    let another = "decode(repeat('07', 32), 'hex')";
+    let said = claim(another, "seq").await;
+    assert!(said.contains("its hash is not that of the head"), "{said}");
+    let said = claim("hash", "seq + 1").await;
+    assert!(said.contains("ends before the head"), "{said}");
+    // As it was; a head before the checkpoint is no better than a log that ends before its head.
+    let last = sqlx::raw_sql(
+        "update audit_head set (hash, seq) = (select hash, seq from audit_events order by seq desc limit 1)
+         returning hash, seq",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    let (hash, seq): (Vec<u8>, i64) = (last.get(0), last.get(1));
+    let after = |seq: i64| {
+        Command::new(std::env::var("CARGO_BIN_EXE_curfew").unwrap())
+            .args(["audit", "verify", "--database-url", &url, "--from"])
+            .arg(format!("{seq}:{}", hex::encode(&hash)))
+            .output()
+            .unwrap()
+    };
+    assert!(after(seq).status.success());
+    let cut = after(seq + 1);
+    assert_eq!(cut.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&cut.stderr).contains("the log was cut"));
     sqlx::raw_sql(
         "alter table audit_events disable trigger user;
          update audit_events set canonical = convert_to(replace(convert_from(canonical, 'utf8'), 'approver@', 'somebody@'), 'utf8')

@@ -195,3 +195,49 @@ fn policy_check_names_everything_that_is_wrong() {
     assert!(said(&ignored).contains("guardrails"), "{}", said(&ignored));
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_that_can_t_write_its_data_fails_and_says_so() {
+    let folder = folder("full");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("policy.toml");
+    std::fs::write(&file, crate::support::app::POLICY).unwrap();
+    let app = crate::support::TestApp::start().await;
+    let commands = || {
+        let mut check = curfew();
+        check.args(["policy", "check"]).arg(&file);
+        let mut sandbox = curfew();
+        sandbox.args(["sandbox", "--listen", "127.0.0.1:0"]);
+        let [mut verify, mut export] = [curfew(), curfew()];
+        verify.args(["audit", "verify", "--database-url", &app.database.url]);
+        export.args(["audit", "export", "--database-url", &app.database.url]);
+        [check, sandbox, verify, export]
+    };
+    let closed_pipe = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || {
+        Stdio::from(
+            std::fs::File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap(),
+        )
+    };
+    for out in [&full as &dyn Fn() -> Stdio, &closed_pipe] {
+        for mut command in commands() {
+            let output = command.stdout(out()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command:?}");
+            assert!(
+                said(&output).contains("write to standard output"),
+                "{command:?}: {}",
+                said(&output)
+            );
+        }
+    }
+    app.finish().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -389,3 +389,17 @@ async fn what_somebody_took_away_is_never_put_back() {
     assert_eq!(app.count_calls("CreateAccountAssignment"), 1, "S3");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn what_somebody_writes_with_it_stops_no_ending() {
+    let app = TestApp::start().await;
+    let (engineer, id) = active(&app).await;
+    let body = serde_json::json!({"comment": "done\u{200B} here"});
+    engineer
+        .post_json(&format!("/api/v1/requests/{id}/end"), &body)
+        .await
+        .expect(200);
+    app.settle().await;
+    assert!(!app.is_assigned(ACCOUNT, SET, "engineer"), "P6, G3");
+    app.finish().await;
+}

@@ -1,7 +1,15 @@
 //! Lost answers, crashes between two steps, and messages that arrive late (protocol S4, G1).
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use curfew::sandbox::Fault;
+use curfew::access::assignment::Assignment;
+use curfew::access::id::AssignmentId;
+use curfew::access::person::PersonId;
+use curfew::aws::answer::{Answer, Refusal};
+use curfew::aws::permit::Permit;
+use curfew::clock::Clock;
+use curfew::sandbox::{Fault, PrincipalType};
 
 use crate::support::TestApp;
 
@@ -167,33 +175,102 @@ async fn a_crash_with_an_answer_in_flight_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_stops_new_access_and_no_ending() {
+async fn a_create_that_arrives_late_leaves_nothing_behind() {
     let app = TestApp::start().await;
-    let first = approved(&app, 5).await;
-    app.settle().await;
-    assert_eq!(status(&app, &first).await, "active");
-    // A failover to a host whose clock is half an hour behind.
-    app.clock.step(TimeDelta::minutes(-30));
+    app.sandbox
+        .set_settings(|settings| settings.operation_millis = 100..=100);
+    app.sandbox
+        .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
+        .unwrap();
+    let id = approved(&app, 5).await;
+    let intended = app.now();
     app.tick().await;
-    let (engineer2, approver) = (
-        app.sign_in("engineer2").await,
-        app.sign_in("approver").await,
-    );
-    // What is due is due by the time that passed, not by the clock that fell back.
-    for _ in 0..6 * 60 {
+    app.sign_in("engineer")
+        .await
+        .act(&id, "end")
+        .await
+        .expect(200);
+    app.run_for(TimeDelta::seconds(8)).await;
+    // Permit, call and signature leave it until then to arrive.
+    let may_arrive = app.settings.timing.settle
+        + TimeDelta::from_std(app.settings.permit + app.settings.call_timeout).unwrap();
+    assert!(app.now() < intended + may_arrive);
+    let said = status(&app, &id).await;
+    // Now it does.
+    app.sandbox
+        .add_assignment(ACCOUNT, SET, PrincipalType::User, "engineer")
+        .unwrap();
+    for _ in 0..60 {
         app.advance(TimeDelta::seconds(1));
         app.tick().await;
     }
-    assert_eq!(status(&app, &first).await, "ended", "nobody gets more (T1)");
-    let second = engineer2.asks(5).await;
-    approver.act(&second, "approve").await.expect(200);
-    app.settle().await;
-    assert_ne!(
-        engineer2.grant_status(&second).await,
-        "active",
-        "no access until a restart"
+    assert!(
+        !app.is_assigned(ACCOUNT, SET, "engineer"),
+        "access was left behind; the grant had been said to be {said:?}"
     );
-    assert_eq!(app.count_calls("CreateAccountAssignment"), 1);
-    assert!(!app.is_assigned(ACCOUNT, SET, "engineer2"));
-    app.app.broker.db.pool.close().await;
+    assert_eq!(said, "ending", "S4, G1: unresolved until it can't arrive");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_expired_permit_sends_nothing_and_says_so() {
+    let app = TestApp::start().await;
+    let directory = &app.app.broker.directory;
+    let world = app.sandbox.world();
+    let user = world.user_named("engineer").unwrap().id.clone();
+    let assignment = Assignment {
+        id: AssignmentId::new(app.now()),
+        principal_id: PersonId::new(&user),
+        user_id: user,
+        account_id: ACCOUNT.to_owned(),
+        permission_set_arn: world.permission_set_named(SET).unwrap().arn.clone(),
+        owned_since: None,
+        revision: 0,
+        sight: None,
+        failures: 0,
+        retry_at: None,
+    };
+    let permit = Permit::start(&Clock::Fixed(app.clock.clone()), Duration::from_secs(3));
+    app.advance(TimeDelta::seconds(4));
+    let answer = directory
+        .aws
+        .identity_center(&directory.instance)
+        .create(&assignment, permit)
+        .await;
+    assert!(
+        matches!(
+            answer,
+            Answer::Refused {
+                refusal: Refusal::NotSent,
+                ..
+            }
+        ),
+        "{answer:?}"
+    );
+    assert_eq!(app.count_calls("CreateAccountAssignment"), 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_create_that_identity_center_forgets_still_comes_to_an_end() {
+    let app = TestApp::start().await;
+    let id = approved(&app, 5).await;
+    app.tick().await;
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    sqlx::raw_sql("update operations set aws_id = '00000000-0000-4000-8000-00000000dead'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    drop(conn);
+    app.sign_in("engineer")
+        .await
+        .act(&id, "end")
+        .await
+        .expect(200);
+    let before = app.sandbox.calls().len();
+    app.run_for(TimeDelta::minutes(2)).await;
+    let calls = app.sandbox.calls().len() - before;
+    assert_eq!(status(&app, &id).await, "failed");
+    assert!(calls < 150, "{calls} calls");
+    app.finish().await;
 }

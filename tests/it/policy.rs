@@ -140,3 +140,56 @@ async fn a_group_that_was_made_anew_under_the_old_name_has_no_power() {
     app.run_for(TimeDelta::minutes(241)).await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_yes_that_today_s_rule_would_not_take_does_not_count() {
+    let two = POLICY
+        .replacen("approvals = 1", "approvals = 2", 1)
+        .replacen(
+            "assurance = \"phishing_resistant\"",
+            "assurance = \"mfa\"",
+            1,
+        );
+    let app = TestApp::with_policy(&two).await;
+    let engineer = app.sign_in("engineer").await;
+    let id = engineer.asks(30).await;
+    let weak = app.sign_in_with("approver", "mfa").await;
+    weak.act(&id, "approve").await.expect(200);
+    let stronger = two.replacen(
+        "assurance = \"mfa\"",
+        "assurance = \"phishing_resistant\"",
+        1,
+    );
+    app.app.broker.offer_policy(&stronger).await.unwrap();
+    app.sign_in("approver2")
+        .await
+        .act(&id, "approve")
+        .await
+        .expect(200);
+    app.settle().await;
+    assert_eq!(engineer.see(&id).await["status"], "pending", "C3, S1");
+    assert!(!app.is_assigned("111111111111", "production-admin", "engineer"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_can_t_be_read_any_more_keeps_nobody_from_ending() {
+    use sqlx::Connection as _;
+    let app = TestApp::start().await;
+    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
+    let id = engineer.asks(30).await;
+    approver.act(&id, "approve").await.expect(200);
+    app.settle().await;
+    // As an older or newer version of Curfew may have written it.
+    let mut owner = sqlx::postgres::PgConnection::connect_with(&app.database.owner)
+        .await
+        .unwrap();
+    sqlx::raw_sql("insert into policies (version, source, first_seen_at) values ('other', 'from = \"another version\"', now());
+                   update policy_in_force set version = 'other'")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    owner.close().await.unwrap();
+    engineer.act(&id, "end").await.expect(200);
+    app.app.broker.db.pool.close().await;
+}

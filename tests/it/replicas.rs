@@ -1,6 +1,10 @@
 //! One engine at a time, and correct even if two act for a moment (protocol L1, S4).
 
 use chrono::TimeDelta;
+use curfew::access::id::HolderId;
+use curfew::access::person::Actor;
+use curfew::postgres::change::Change;
+use curfew::postgres::lease::{self, Lease};
 
 use crate::support::TestApp;
 
@@ -51,5 +55,37 @@ async fn two_engines_that_both_act_give_one_assignment_and_one_event_each() {
         assert_eq!(engineer.grant_status(&id).await, "ended");
     }
     app.advance(app.settings.lease_ttl);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_decision_holds_up_no_heartbeat_and_a_frozen_one_no_take_over() {
+    let app = TestApp::start().await;
+    let db = &app.app.broker.db;
+    let (one, two) = (HolderId::new(app.now()), HolderId::new(app.now()));
+    let ttl = app.settings.lease_ttl;
+    let mut conn = db.conn().await.unwrap();
+    assert_eq!(
+        lease::hold(&mut conn, one, app.now(), ttl).await.unwrap(),
+        Lease::Taken
+    );
+    let mut deciding = Change::begin(db, Actor::System).await.unwrap();
+    lease::share(deciding.conn(), one).await.unwrap().unwrap();
+    assert_eq!(
+        lease::hold(&mut conn, one, app.now(), ttl).await.unwrap(),
+        Lease::Renewed
+    );
+    // A take-over waits for the decision. This one is frozen, so the database undoes it first (L2).
+    let later = app.now() + ttl * 2;
+    assert_eq!(
+        lease::hold(&mut conn, two, later, ttl).await.unwrap(),
+        Lease::Taken
+    );
+    assert!(
+        lease::share(deciding.conn(), one).await.is_err(),
+        "the frozen decision is gone"
+    );
+    drop((deciding, conn));
+    app.advance(ttl * 2);
     app.finish().await;
 }

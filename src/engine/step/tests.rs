@@ -33,12 +33,7 @@ fn picture(grants: Vec<Grant>) -> Picture {
             retry_at: None,
         },
         grants,
-        open: None,
-        stuck: None,
-        last: None,
-        lost_create: None,
-        delete_may_arrive_until: None,
-        touched_at: None,
+        history: History::default(),
     }
 }
 
@@ -100,7 +95,7 @@ fn ours(grants: Vec<Grant>, last: Option<Operation>, sight: Option<Sight>) -> Pi
     let mut picture = picture(grants);
     picture.assignment.owned_since = Some(at(0));
     picture.assignment.sight = sight;
-    picture.last = last;
+    picture.history.last = last;
     picture
 }
 
@@ -129,7 +124,7 @@ fn a_start_looks_first_and_creates_only_where_nothing_stands() {
         Step::EndGrant(grant.id, EndReason::AlreadyAssigned),
     );
     // One of ours was there lately: a listing may lag, so look twice (S2).
-    picture.touched_at = Some(at(-10));
+    picture.history.touched_at = Some(at(-10));
     check(&picture, 2, Step::Wait(at(61)));
     check(&picture, 61, Step::Look);
     picture.assignment.sight = seen(true, 1, 61);
@@ -140,7 +135,7 @@ fn a_start_looks_first_and_creates_only_where_nothing_stands() {
     );
     // A delete of ours that may still arrive would take the new access away again.
     picture.assignment.sight = seen(false, 1, 61);
-    picture.delete_may_arrive_until = Some(at(100));
+    picture.history.delete_may_arrive_until = Some(at(100));
     check(&picture, 62, Step::Wait(at(100)));
 }
 
@@ -158,15 +153,15 @@ fn an_open_operation_is_followed_and_nothing_else_is_done_meanwhile() {
     let mut picture = ours(vec![ending()], None, None);
     let operation = operation(OperationKind::Create, OperationStatus::Intended, 0);
     let id = operation.id;
-    picture.open = Some(operation.clone());
+    picture.history.open = Some(operation.clone());
     check(&picture, 14, Step::Wait(at(15)));
     check(&picture, 15, Step::FindLost(id));
-    picture.open = Some(Operation {
+    picture.history.open = Some(Operation {
         kind: OperationKind::Delete,
         ..operation.clone()
     });
     check(&picture, 15, Step::GiveUp(id));
-    picture.open = Some(Operation {
+    picture.history.open = Some(Operation {
         status: OperationStatus::InProgress,
         ..operation.clone()
     });
@@ -179,7 +174,7 @@ fn an_open_operation_is_followed_and_nothing_else_is_done_meanwhile() {
 #[test]
 fn time_comes_before_everything() {
     let mut picture = ours(vec![active()], None, None);
-    picture.open = Some(operation(
+    picture.history.open = Some(operation(
         OperationKind::Create,
         OperationStatus::Intended,
         605,
@@ -398,23 +393,23 @@ fn while_a_create_of_ours_may_arrive_it_is_not_gone() {
     picture.grants[0].overdue_at = Some(at(220));
     let mut lost = operation(OperationKind::Create, OperationStatus::Lost, 0);
     lost.aws_id = None;
-    picture.lost_create = Some(lost.clone());
+    picture.history.lost_create = Some(lost.clone());
     check(&picture, 107, Step::Wait(at(136)));
     check(&picture, 136, Step::Look);
     picture.assignment.sight = seen(true, 136, 136);
-    picture.last.as_mut().unwrap().status = OperationStatus::Failed;
+    picture.history.last.as_mut().unwrap().status = OperationStatus::Failed;
     check(&picture, 137, Step::Delete);
     picture.assignment.sight = seen(false, 106, 914);
     check(&picture, 914, Step::Wait(at(915)));
     // It can't arrive any more; now the list of operations says for good whether it did.
     check(&picture, 915, Step::FindLost(lost.id));
-    picture.lost_create = None;
+    picture.history.lost_create = None;
     check(&picture, 916, Step::Gone);
-    picture.stuck = Some(operation(OperationKind::Create, OperationStatus::Stuck, 0));
+    picture.history.stuck = Some(operation(OperationKind::Create, OperationStatus::Stuck, 0));
     check(
         &picture,
         916,
-        Step::Describe(picture.stuck.as_ref().unwrap().id),
+        Step::Describe(picture.history.stuck.as_ref().unwrap().id),
     );
 }
 
@@ -428,7 +423,7 @@ fn pacing_holds_back_calls_and_nothing_else() {
     picture.assignment.retry_at = Some(at(130));
     check(&picture, 129, Step::Wait(at(130)));
     check(&picture, 130, Step::Delete);
-    picture.last = Some(operation(
+    picture.history.last = Some(operation(
         OperationKind::Delete,
         OperationStatus::Succeeded,
         100,
@@ -514,40 +509,7 @@ impl World {
     /// Reads the rows again, as the shell does.
     fn digest(&mut self) {
         let since = self.picture.assignment.owned_since;
-        let lost = |kind| {
-            self.history
-                .iter()
-                .filter(|operation| {
-                    operation.kind == kind && operation.status == OperationStatus::Lost
-                })
-                .map(|operation| operation.unresolved_until)
-                .max()
-        };
-        self.picture.lost_create = self
-            .history
-            .iter()
-            .find(|operation| {
-                operation.kind == OperationKind::Create && operation.status == OperationStatus::Lost
-            })
-            .cloned();
-        self.picture.delete_may_arrive_until = lost(OperationKind::Delete);
-        self.picture.last = since.and_then(|since| {
-            self.history
-                .iter()
-                .filter(|operation| {
-                    !matches!(
-                        operation.status,
-                        OperationStatus::Refused | OperationStatus::Expired
-                    ) && operation.intended_at >= since
-                })
-                .max_by_key(|operation| operation.resolved_at)
-                .cloned()
-        });
-        self.picture.touched_at = self
-            .history
-            .iter()
-            .map(|operation| operation.resolved_at.unwrap_or(operation.intended_at))
-            .max();
+        self.picture.history = History::of(&self.history, since);
         self.picture.grants.retain(|grant| !grant.is_over());
     }
 
@@ -643,6 +605,7 @@ impl World {
             Step::Delete => {
                 let leaving = self
                     .picture
+                    .history
                     .last
                     .as_ref()
                     .is_some_and(|last| last.kind == OperationKind::Delete);
