@@ -306,12 +306,17 @@ impl Grant {
     }
 
     /// The latest end of a role session that may outlive the grant: a session can be opened until
-    /// the assignment is gone, and then lasts as long as the permission set says.
+    /// the assignment is gone, and then lasts as long as the permission set says. Not known while it
+    /// is being taken away: nobody can say yet when it will be gone.
     #[must_use]
     pub fn sessions_until(&self) -> Option<DateTime<Utc>> {
         let window = self.window()?;
         window.sent_at.or(self.active_at())?;
-        Some(self.ended_at().unwrap_or(window.ends_at) + self.session)
+        let gone_at = match self.state {
+            GrantState::Ending { .. } => return None,
+            _ => self.ended_at().unwrap_or(window.ends_at),
+        };
+        Some(gone_at + self.session)
     }
 
     /// The end that is due at this time (protocol T2, T3, T4).
@@ -586,7 +591,8 @@ pub(crate) mod tests {
             let sent = grant
                 .window()
                 .is_some_and(|window| window.sent_at.is_some());
-            assert_eq!(grant.sessions_until().is_some(), sent);
+            let is_known = sent && grant.status() != GrantStatus::Ending;
+            assert_eq!(grant.sessions_until().is_some(), is_known);
         }
         let ended = in_every_state()
             .into_iter()

@@ -68,7 +68,7 @@ impl Broker {
             // Who asked never changes, so this needs no lock and no directory.
             let why = NotQualified::SelfApproval;
             Refused::new(Kind::Forbidden, why.code(), why.to_string())
-        } else if relation.may_see() {
+        } else if relation.may_approve || relation.has_decided {
             let comment = clean_comment(comment);
             let decided = match comment {
                 Ok(comment) => self.decide_until_settled(by, id, verdict, comment).await,
@@ -79,6 +79,10 @@ impl Broker {
                 Err(ActError::Refused(refused)) => refused,
                 Err(failed) => return Err(failed),
             }
+        } else if relation.may_see() {
+            // Said by the copy: nobody who can't decide may use up the directory's calls.
+            let why = NotQualified::NotAnApprover;
+            Refused::new(Kind::Forbidden, why.code(), why.to_string())
         } else {
             Refused::not_found()
         };

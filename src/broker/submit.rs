@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{ActError, Broker, Kind, Refused};
-use crate::access::grant::{Grant, GrantState};
+use crate::access::grant::{Grant, GrantState, PROVISIONAL_SLACK};
 use crate::access::id::RequestId;
 use crate::access::person::{Actor, SignedInPerson};
 use crate::access::request::{Named, OPEN_PER_PERSON, Request, RequestStatus};
@@ -83,7 +83,11 @@ impl Broker {
             return Err(Refused::new(Kind::Conflict, "no_policy", text).into());
         };
         let person = directory::find_person(&mut conn, &by.person.id).await?;
-        let account = directory::find_account(&mut conn, ask.account.trim()).await?;
+        let id = ask.account.trim();
+        let account = match id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => directory::find_account(&mut conn, id).await?,
+            false => None,
+        };
         let rule = in_force.policy.rule(&ask.rule);
         let permission_set: Option<PermissionSet> = match rule {
             Some(rule) => directory::find_permission_set(&mut conn, &rule.permission_set).await?,
@@ -228,7 +232,13 @@ fn already_open(open: &Request, grant: Option<&Grant>) -> Refused {
             "It waits for an answer until {}; cancel it to ask anew.",
             time_in_words(open.lapses_at)
         ),
-        Some(GrantState::Scheduled) => "It is approved and about to start.".to_owned(),
+        Some(GrantState::Scheduled) => {
+            let latest = grant.map(|grant| grant.activate_by + grant.granted + PROVISIONAL_SLACK);
+            let until = latest.map_or_else(String::new, |latest| {
+                format!(", until {} at most", time_in_words(latest))
+            });
+            format!("It is approved and about to start{until}; end it to ask anew.")
+        }
         Some(GrantState::Provisioning(window) | GrantState::Active { window, .. }) => {
             format!(
                 "It lasts until {} at most; end it to ask anew.",

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::directory::Roles;
 use crate::http::PublicUrl;
 use crate::postgres::installation::{self, Kind};
+use crate::postgres::lease;
 use crate::postgres::migrate::{is_empty, is_migrated, migrate};
 use crate::private_postgres::{Cluster, Durability, Programs, SUPERUSER};
 use crate::sandbox::{self, Sandbox, World};
@@ -54,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "127.0.0.1:4580")]
     sandbox_listen: SocketAddr,
     /// Seconds that a granted or pending minute takes, for impatient tries
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     minute: u32,
 }
 
@@ -216,10 +217,11 @@ impl Database {
         let cluster = Cluster::start(&programs, &folder, Durability::Durable).await?;
         prepare(&cluster).await?;
         migrate(&cluster.options(DATABASE, OWNER), Some(RUNTIME)).await?;
-        tracing::info!(
-            url = cluster.url(DATABASE, RUNTIME),
-            "the demo's database; set it as DATABASE_URL to look inside"
-        );
+        // The folder is locked, so whoever held the lease is gone: no need to wait until it runs out.
+        let mut conn = PgConnection::connect_with(&cluster.options(DATABASE, RUNTIME)).await?;
+        lease::clear(&mut conn).await?;
+        conn.close().await?;
+        tracing::info!(url = cluster.url(DATABASE, RUNTIME), "the demo's database");
         let runtime = cluster.options(DATABASE, RUNTIME);
         Ok(Self::Private {
             programs,

@@ -1,5 +1,7 @@
 //! `/api/v1`: the same acts as the pages, as JSON. Errors are problem details (RFC 9457).
 
+use std::str::FromStr;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -104,14 +106,28 @@ pub(super) async fn act(
     show(State(web), SignedIn(by), RequestPath(id)).await
 }
 
-/// Which requests to list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Which requests to list. What is empty counts as not given.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Wanted {
-    status: Option<String>,
-    mine: Option<bool>,
-    limit: Option<i64>,
-    cursor: Option<String>,
+    status: String,
+    mine: String,
+    limit: String,
+    cursor: String,
+}
+
+/// A value of the query; none if it is empty.
+fn given<T: FromStr>(name: &str, text: &str) -> Result<Option<T>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| malformed(format!("{name} can't be {text:?}.")))
+}
+
+fn malformed(text: String) -> Error {
+    Error::status(StatusCode::BAD_REQUEST, "malformed_query", text)
 }
 
 /// Requests that concern the reader, newest first; every one for an auditor or administrator.
@@ -120,27 +136,19 @@ pub(super) async fn list(
     SignedIn(by): SignedIn,
     Search(wanted): Search<Wanted>,
 ) -> Result<Response, Error> {
-    let bad = |text: String| Error::status(StatusCode::BAD_REQUEST, "malformed_query", text);
-    let status = wanted
-        .status
-        .as_deref()
-        .map(str::parse::<RequestStatus>)
-        .transpose()
-        .map_err(|why| bad(format!("status: {why}.")))?;
-    let limit = wanted.limit.unwrap_or(50);
+    let status = given::<RequestStatus>("status", &wanted.status)?;
+    let limit = given("limit", &wanted.limit)?.unwrap_or(50_i64);
     if !(1..=MOST_REQUESTS).contains(&limit) {
-        return Err(bad(format!("limit must be from 1 to {MOST_REQUESTS}.")));
+        return Err(malformed(format!(
+            "limit must be from 1 to {MOST_REQUESTS}."
+        )));
     }
-    let before = match wanted.cursor.as_deref().map(str::parse) {
-        None => None,
-        Some(Ok(id)) => Some(RequestId(id)),
-        Some(Err(_)) => return Err(bad("cursor is not one that an answer gave.".to_owned())),
-    };
+    let before = given("cursor", &wanted.cursor)?.map(RequestId);
+    let mine = given("mine", &wanted.mine)?.unwrap_or(false);
     let person = &by.person.id;
     let broker = web.broker();
     let mut conn = broker.db.conn().await?;
     let standings = broker.standings(&mut conn, person).await?;
-    let mine = wanted.mine.unwrap_or(false);
     let reads_all = standings.is_auditor || standings.is_administrator;
     let filter = Filter {
         status,
@@ -173,11 +181,11 @@ pub(super) async fn list(
 }
 
 /// Which events to list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct After {
-    after_seq: Option<i64>,
-    limit: Option<i64>,
+    after_seq: String,
+    limit: String,
 }
 
 /// Audit events in order, exactly as they are stored.
@@ -187,14 +195,12 @@ pub(super) async fn audit(
     Search(after): Search<After>,
 ) -> Result<Response, Error> {
     only_auditors(&web, &by).await?;
-    let (from, limit) = (after.after_seq.unwrap_or(0), after.limit.unwrap_or(100));
+    let from = given("after_seq", &after.after_seq)?.unwrap_or(0_i64);
+    let limit = given("limit", &after.limit)?.unwrap_or(100_i64);
     if from < 0 || !(1..=MOST_EVENTS).contains(&limit) {
-        let text = format!("after_seq must be at least 0, and limit from 1 to {MOST_EVENTS}.");
-        return Err(Error::status(
-            StatusCode::BAD_REQUEST,
-            "malformed_query",
-            text,
-        ));
+        return Err(malformed(format!(
+            "after_seq must be at least 0, and limit from 1 to {MOST_EVENTS}."
+        )));
     }
     let mut conn = web.broker().db.conn().await?;
     let mut found = list_after(&mut conn, from, limit + 1).await?;

@@ -138,7 +138,7 @@ impl Error {
             Self::Status(status, code, text) => plain(*status, code, text),
             Self::Unavailable(error) => {
                 tracing::warn!(error = format!("{error:#}"), "the database is away");
-                let text = "Curfew's database can't be reached just now. Nothing was changed; try again in a few seconds.";
+                let text = "Curfew's database can't be reached just now. Try again in a few seconds; if you were changing something, look first whether it was done.";
                 plain(StatusCode::SERVICE_UNAVAILABLE, "database_away", text)
             }
             Self::Internal(error) => {

@@ -58,6 +58,11 @@ pub(super) async fn download(
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
+/// `HEAD /audit/export`: whether one may, and no export, so no event either.
+pub(super) async fn describe(State(web): State<Web>, SignedIn(by): SignedIn) -> Result<(), Error> {
+    only_auditors(&web, &by).await
+}
+
 /// The audit log is for auditors.
 pub(super) async fn only_auditors(
     web: &Web,

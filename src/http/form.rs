@@ -43,24 +43,10 @@ async fn body(request: Request, web: &Web, wanted: &mime::Mime) -> Result<Bytes,
     read(request, web).await
 }
 
+/// The body was read already, and bounded, by `body`.
 async fn read(request: Request, web: &Web) -> Result<Bytes, Error> {
-    Bytes::from_request(request, web)
-        .await
-        .map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Error::status(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too_large",
-                    "That is more than Curfew reads at once (256 kB).",
-                )
-            } else {
-                Error::status(
-                    StatusCode::BAD_REQUEST,
-                    "unreadable",
-                    "The body could not be read to its end.",
-                )
-            }
-        })
+    let read = Bytes::from_request(request, web).await;
+    read.map_err(|rejection| Error::Internal(anyhow::anyhow!("a body was not there: {rejection}")))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Error> {
@@ -110,6 +96,19 @@ fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // A list would be taken for an object, field by field.
+    if bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| [b'[', b'"'].contains(first))
+    {
+        let text = "The body must be a JSON object.";
+        return Err(Error::status(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "malformed_fields",
+            text,
+        ));
+    }
     serde_json::from_str(utf8(bytes)?).map_err(|error| {
         let (status, code) = match error.classify() {
             serde_json::error::Category::Data => {

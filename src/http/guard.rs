@@ -12,23 +12,68 @@ use super::session::cookie_name;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Leaves one cookie of a request: the session's, by its exact name as the browser sent it. Whoever
+/// reads cookies behind this decodes and trims names, so that `%73id` would be a second way to say
+/// `sid`, and a neighbouring host could set one that only looks like `__Host-sid`. A request with a
+/// bearer token uses no cookie.
+pub(super) async fn one_cookie(
+    State(web): State<Web>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let name = cookie_name(&web.0);
+    let headers = request.headers_mut();
+    let mut found: Vec<String> = if has_bearer(headers) {
+        Vec::new()
+    } else {
+        values_of(headers, name)
+    };
+    headers.remove(header::COOKIE);
+    found.dedup();
+    if found.len() > 1 {
+        let text =
+            "The browser sent two sessions at once. Clear this site's cookies and sign in again.";
+        return Error::status(StatusCode::BAD_REQUEST, "two_sessions", text).into_response();
+    }
+    if let Some(cookie) = found
+        .pop()
+        .and_then(|value| HeaderValue::from_str(&format!("{name}={value}")).ok())
+    {
+        headers.insert(header::COOKIE, cookie);
+    }
+    next.run(request).await
+}
+
 /// An unsafe request with a session cookie must come from our own pages: `Sec-Fetch-Site` is
-/// `same-origin`, or is absent and `Origin` is ours. Everything else is 403. A request with a bearer
-/// token uses no cookie and is not concerned.
+/// `same-origin`, or is absent and `Origin` is ours. One that a browser says to come from another site
+/// is refused even without a cookie: signing somebody in as somebody else is an attack too.
 pub(super) async fn same_origin(State(web): State<Web>, request: Request, next: Next) -> Response {
     let is_safe = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     let headers = request.headers();
-    let is_concerned = !is_safe
-        && !headers.contains_key(header::AUTHORIZATION)
-        && has_cookie(headers, cookie_name(&web.0));
-    if is_concerned && !is_same_origin(headers, web.0.public_url.origin()) {
+    let is_ours = is_same_origin(headers, web.0.public_url.origin());
+    let comes_from_elsewhere = headers
+        .get_all(SEC_FETCH_SITE)
+        .iter()
+        .any(|site| site != "same-origin" && site != "none");
+    let is_refused = !is_safe
+        && !has_bearer(headers)
+        && !is_ours
+        && (headers.contains_key(header::COOKIE) || comes_from_elsewhere);
+    if is_refused {
         let text = "This did not come from one of Curfew's own pages, so nothing was done. Open Curfew and do it there.";
         return Error::status(StatusCode::FORBIDDEN, "cross_site", text).into_response();
     }
     next.run(request).await
+}
+
+fn has_bearer(headers: &HeaderMap) -> bool {
+    let scheme = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().get(..7));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
 }
 
 fn is_same_origin(headers: &HeaderMap, origin: &str) -> bool {
@@ -44,19 +89,17 @@ fn is_same_origin(headers: &HeaderMap, origin: &str) -> bool {
     }
 }
 
-fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
+/// The values of every cookie with exactly this name.
+fn values_of(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .any(|cookies| {
-            cookies.split(';').any(|cookie| {
-                cookie
-                    .trim()
-                    .split_once('=')
-                    .is_some_and(|(key, _)| key == name)
-            })
-        })
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim_start_matches(' ').split_once('='))
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+        .collect()
 }
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -149,13 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_found_among_others_and_not_by_a_part_of_its_name() {
-        let cookies = |text: &str| {
+    fn a_cookie_counts_only_under_its_exact_name() {
+        let values = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, HeaderValue::try_from(text).unwrap());
-            has_cookie(&headers, "sid")
+            values_of(&headers, "sid")
         };
-        assert!(cookies("sid=1") && cookies("a=b; sid=1") && cookies("a=b;sid="));
-        assert!(!cookies("xsid=1; sidx=2") && !cookies("sid"));
+        assert_eq!(values("sid=1"), ["1"]);
+        assert_eq!(values("a=b; sid=1;sid=2"), ["1", "2"]);
+        for other in [
+            "%73id=1",
+            "s%69d=1",
+            "sid =1",
+            "SID=1",
+            "xsid=1; sidx=2",
+            "sid",
+            "\"sid\"=1",
+        ] {
+            assert!(values(other).is_empty(), "{other}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! and render or redirect. Nothing here decides who may do what.
 
 mod api;
+mod body;
 pub mod error;
 mod export;
 mod form;
@@ -17,15 +18,11 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::broker::Broker;
 use crate::engine::Engine;
-
-/// Largest body that is read. A reason of 100 kB still gets the sentence that says what is too long.
-const BODY_LIMIT: usize = 256 * 1024;
 
 /// What handlers work with.
 #[derive(Clone, Debug)]
@@ -117,21 +114,33 @@ pub fn router(web: Web) -> Router {
         .route("/requests/{id}/deny", post(pages::acts::deny))
         // for auditors
         .route("/audit", get(pages::audit::list))
-        .route("/audit/export", get(export::download))
+        .route(
+            "/audit/export",
+            get(export::download).head(export::describe),
+        )
         // for everybody
         .route("/login", get(pages::login::show))
         .route("/logout", post(pages::login::sign_out));
     if is_demo {
-        people = people.route("/login/demo", post(pages::login::sign_in_demo));
+        let sign_in = post(pages::login::sign_in_demo).get(pages::login::show);
+        people = people.route("/login/demo", sign_in);
     }
     let programs = Router::new()
         .route("/api/v1/requests", get(api::list).post(api::submit))
         .route("/api/v1/requests/{id}", get(api::show))
         .route("/api/v1/requests/{id}/{act}", post(api::act))
         .route("/api/v1/audit", get(api::audit));
-    let with_session = people.merge(programs).layer(session::layer(&web)).layer(
-        axum::middleware::from_fn_with_state(web.clone(), guard::same_origin),
-    );
+    let with_session = people
+        .merge(programs)
+        .layer(session::layer(&web))
+        .layer(axum::middleware::from_fn_with_state(
+            web.clone(),
+            guard::same_origin,
+        ))
+        .layer(axum::middleware::from_fn_with_state(
+            web.clone(),
+            guard::one_cookie,
+        ));
     let without_session = Router::new()
         .route("/static/app.css", get(page::style_sheet))
         .route("/healthz", get(health::alive))
@@ -139,7 +148,7 @@ pub fn router(web: Web) -> Router {
     with_session
         .merge(without_session)
         .fallback(error::no_such_page)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn(body::read_whole))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn_with_state(
             web.clone(),

@@ -149,7 +149,8 @@ pub(super) fn login_url(next: &str) -> String {
 /// A path of ours to go on to; anything that a browser could take for another site is `/`.
 pub(super) fn safe_next(next: Option<&str>) -> &str {
     next.filter(|next| {
-        next.starts_with('/')
+        next.len() <= 2000
+            && next.starts_with('/')
             && !next.starts_with("//")
             && !next.contains(['\\', '\r', '\n', '\t'])
             && next.bytes().all(|byte| byte.is_ascii_graphic())

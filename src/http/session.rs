@@ -8,7 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
@@ -188,10 +187,6 @@ impl FromRequestParts<Web> for MaybeSignedIn {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
-        // A bearer token ignores cookies; until there are tokens, none is good.
-        if parts.headers.contains_key(AUTHORIZATION) {
-            return Ok(Self(None));
-        }
         let session = Session::from_request_parts(parts, web)
             .await
             .map_err(|(_, why)| Error::Internal(anyhow::anyhow!("no session layer: {why}")))?;

@@ -145,7 +145,8 @@ pub async fn list_before(
     .await
 }
 
-/// Events of one request before a number, newest first: its timeline, from the end. A query of its own,
+/// Events of one request before a number, newest first: its timeline, from the end. Refusals may be
+/// left out: anyone who knows the id could fill the page with them. A query of its own,
 /// because one query with an optional request would leave the index on requests unused.
 ///
 /// # Errors
@@ -153,15 +154,18 @@ pub async fn list_before(
 pub async fn list_of_request(
     conn: &mut PgConnection,
     request: uuid::Uuid,
+    with_refusals: bool,
     before: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Stored>> {
     sqlx::query_as!(
         Stored,
-        "select seq, canonical from audit_events where request_id = $1 and seq < $2 order by seq desc limit $3",
+        "select seq, canonical from audit_events where request_id = $1 and seq < $2 and ($4 or type not like '%.refused')
+         order by seq desc limit $3",
         request,
         before,
-        limit
+        limit,
+        with_refusals
     )
     .fetch_all(conn)
     .await

@@ -39,8 +39,11 @@ pub async fn migrate(owner: &PgConnectOptions, runtime_role: Option<&str>) -> an
 /// If the database refuses.
 pub async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select not exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                             where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\_%') as "empty!""#
+        r#"with theirs as (select oid from pg_catalog.pg_namespace
+                          where nspname not in ('pg_catalog', 'information_schema') and nspname not like 'pg\_%')
+           select not exists (select from pg_catalog.pg_class where relnamespace in (select oid from theirs))
+              and not exists (select from pg_catalog.pg_proc where pronamespace in (select oid from theirs))
+              and not exists (select from pg_catalog.pg_type where typnamespace in (select oid from theirs)) as "empty!""#
     )
     .fetch_one(conn)
     .await

@@ -55,7 +55,8 @@ async fn people_who_are_not_concerned_hear_that_there_is_nothing() {
         .expect(404);
     let listed = stranger.get("/api/v1/requests").await.expect(200).json();
     assert_eq!(listed["requests"], json!([]));
-    // An auditor and an administrator may know, and still not decide.
+    // An auditor and an administrator may know, and still not decide, nor use up the directory's calls.
+    let asked = app.count_calls("IsMemberInGroups");
     for name in ["auditor", "admin"] {
         let reader = app.sign_in(name).await;
         assert_eq!(reader.see(&id).await["status"], "pending");
@@ -64,6 +65,7 @@ async fn people_who_are_not_concerned_hear_that_there_is_nothing() {
             "not_an_approver"
         );
     }
+    assert_eq!(app.count_calls("IsMemberInGroups"), asked);
     app.finish().await;
 }
 

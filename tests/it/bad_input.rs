@@ -60,6 +60,8 @@ async fn each_bad_field_is_refused_with_its_code_and_nothing_is_made() {
             with("account", "'; drop table requests; --"),
             "unknown_account",
         ),
+        (with("account", "\0"), "unknown_account"),
+        (with("account", "111111111111\0"), "unknown_account"),
         (with("account", "222222222222"), "account_outside_rule"),
         (with("account", "999999999999"), "account_outside_rule"),
     ] {
@@ -135,6 +137,11 @@ async fn bodies_that_are_not_what_they_should_be_are_refused() {
     for (kind, body, status) in [
         ("application/json", b"{".to_vec(), 400),
         ("application/json", b"[]".to_vec(), 422),
+        (
+            "application/json",
+            br#" ["production-admin", "111111111111", 5, "restart the workers", null]"#.to_vec(),
+            422,
+        ),
         ("application/json", b"{}".to_vec(), 422),
         ("application/json", br#"{"rule": 1}"#.to_vec(), 422),
         (
@@ -173,6 +180,10 @@ async fn bodies_that_are_not_what_they_should_be_are_refused() {
     ] {
         engineer.get(path).await.expect(status);
     }
+    engineer
+        .get("/api/v1/requests?status=&mine=&limit=&cursor=")
+        .await
+        .expect(200);
     let id = engineer.asks(30).await;
     engineer
         .post(

@@ -47,6 +47,64 @@ async fn an_unsafe_request_with_a_session_comes_from_our_own_pages_or_is_refused
 }
 
 #[tokio::test]
+async fn no_spelling_of_the_cookie_s_name_gets_past_the_rule() {
+    let app = TestApp::start().await;
+    let engineer = app.sign_in("engineer").await;
+    let value = engineer.cookie.strip_prefix("sid=").unwrap().to_owned();
+    for cookie in [
+        format!("%73id={value}"),
+        format!("s%69d={value}"),
+        format!("sid ={value}"),
+        format!("sid=x; %73id={value}"),
+    ] {
+        // Such a cookie is none: neither does it act nor does it read.
+        let answer = post_with(&app, &cookie, &[]).await;
+        assert!([303, 403].contains(&answer.status.as_u16()), "{cookie}");
+        let get = Request::get("/api/v1/requests")
+            .header(header::COOKIE, &cookie)
+            .body(Body::empty())
+            .unwrap();
+        send(&app.router, get).await.expect(401);
+    }
+    let both = Request::get("/api/v1/requests")
+        .header(header::COOKIE, format!("sid=planted; sid={value}"))
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(
+        send(&app.router, both).await.expect(400).code(),
+        "two_sessions"
+    );
+    engineer.get("/api/v1/requests").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn another_site_can_t_sign_somebody_in_as_somebody_else() {
+    let app = TestApp::start().await;
+    let sign_in = |site: &str| {
+        Request::post("/login/demo")
+            .header("sec-fetch-site", site)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from("email=approver%40example.com"))
+            .unwrap()
+    };
+    for site in ["cross-site", "same-site"] {
+        send(&app.router, sign_in(site)).await.expect(403);
+    }
+    send(&app.router, sign_in("same-origin")).await.expect(303);
+    // A bearer token uses no cookie, so that it can't end a cookie's session either.
+    let engineer = app.sign_in("engineer").await;
+    post_with(&app, &engineer.cookie, &[("authorization", "Bearer x")])
+        .await
+        .expect(303);
+    post_with(&app, &engineer.cookie, &[("authorization", "Basic x")])
+        .await
+        .expect(403);
+    engineer.get("/api/v1/requests").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn nobody_gets_in_without_signing_in() {
     let app = TestApp::start().await;
     let engineer = app.sign_in("engineer").await;

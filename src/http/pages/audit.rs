@@ -65,7 +65,7 @@ pub(in crate::http) async fn list(
     let mut conn = web.broker().db.conn().await?;
     let from = before.unwrap_or(i64::MAX);
     let mut found = match request {
-        Some(request) => audit::list_of_request(&mut conn, request, from, MOST + 1).await?,
+        Some(request) => audit::list_of_request(&mut conn, request, true, from, MOST + 1).await?,
         None => audit::list_before(&mut conn, from, MOST + 1).await?,
     };
     let has_more = i64::try_from(found.len()).is_ok_and(|count| count > MOST);

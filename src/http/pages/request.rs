@@ -211,7 +211,8 @@ pub(in crate::http) async fn show(
     let broker = web.broker();
     let mut conn = broker.db.conn().await?;
     let now = broker.db.clock.now(&mut conn).await?;
-    let mut events = audit::list_of_request(&mut conn, id.0, i64::MAX, MOST_EVENTS + 1).await?;
+    let mut events =
+        audit::list_of_request(&mut conn, id.0, false, i64::MAX, MOST_EVENTS + 1).await?;
     let has_more_events = i64::try_from(events.len()).is_ok_and(|count| count > MOST_EVENTS);
     events.truncate(usize::try_from(MOST_EVENTS).unwrap_or(0));
     events.reverse();

@@ -246,9 +246,10 @@ impl TestApp {
     pub(crate) async fn events_of(&self, request: &str) -> Vec<String> {
         let id = request.parse().unwrap();
         let mut conn = self.app.broker.db.conn().await.unwrap();
-        let mut stored = curfew::postgres::audit::list_of_request(&mut conn, id, i64::MAX, 10_000)
-            .await
-            .unwrap();
+        let mut stored =
+            curfew::postgres::audit::list_of_request(&mut conn, id, true, i64::MAX, 10_000)
+                .await
+                .unwrap();
         stored.reverse();
         stored
             .iter()
