@@ -84,9 +84,11 @@ impl Broker {
         };
         let person = directory::find_person(&mut conn, &by.person.id).await?;
         let id = ask.account.trim();
-        let account = match id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => directory::find_account(&mut conn, id).await?,
-            false => None,
+        let is_id = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+        let account = if is_id {
+            directory::find_account(&mut conn, id).await?
+        } else {
+            None
         };
         let rule = in_force.policy.rule(&ask.rule);
         let permission_set: Option<PermissionSet> = match rule {

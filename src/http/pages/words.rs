@@ -169,30 +169,29 @@ pub(super) fn grant_sentence(grant: &Grant, now: DateTime<Utc>) -> String {
 
 /// What may outlive the grant: role sessions that were opened while it lasted.
 pub(super) fn sessions_sentence(grant: &Grant, now: DateTime<Utc>) -> Option<String> {
-    let until = grant.sessions_until()?;
-    let text = match grant.state {
-        // Until the removal is confirmed another session can still be opened, so no end is certain.
-        GrantState::Ending { .. } => format!(
-            "A role session opened before the removal is confirmed can last {} from then. \
-             Their latest end is known once it is confirmed.",
-            duration(grant.session)
-        ),
-        _ if grant.is_over() && now >= until => {
+    // Until the removal is confirmed another session can still be opened, so no end is certain.
+    if let GrantState::Ending { window, .. } = grant.state {
+        return window.sent_at.map(|_| {
             format!(
-                "Role sessions opened meanwhile have run out, at {} at the latest.",
-                Time(until)
+                "A role session opened before the removal is confirmed can last {} from then. \
+                 Their latest end is known once it is confirmed.",
+                duration(grant.session)
+            )
+        });
+    }
+    let until = grant.sessions_until()?;
+    let until_when = Time(until);
+    Some(match (grant.is_over(), now >= until) {
+        (true, true) => {
+            format!("Role sessions opened meanwhile have run out, at {until_when} at the latest.")
+        }
+        (true, false) => format!("Role sessions already opened may last until {until_when}."),
+        (false, _) => {
+            format!(
+                "Role sessions opened before it ends may go on after it, until {until_when} if it ends on time."
             )
         }
-        _ if grant.is_over() => format!(
-            "Role sessions already opened may last until {}.",
-            Time(until)
-        ),
-        _ => format!(
-            "Role sessions opened before it ends may go on after it, until {} if it ends on time.",
-            Time(until)
-        ),
-    };
-    Some(text)
+    })
 }
 
 /// What is left of an active grant; none for every other one.
