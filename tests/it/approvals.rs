@@ -280,6 +280,7 @@ async fn a_request_that_nobody_could_approve_is_refused_and_says_so() {
 
 #[tokio::test]
 async fn a_second_request_for_the_same_is_refused_until_the_first_is_over() {
+    // W1: one at a time of the same rule and account, from asking to gone.
     let app = TestApp::start().await;
     let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
     let id = engineer.asks(10).await;

@@ -50,6 +50,7 @@ fn python_verify(input: &[u8]) -> Output {
 
 #[tokio::test]
 async fn an_export_is_the_stored_bytes_and_two_independent_verifiers_agree_about_it() {
+    // A1: what is hashed is what is stored is what is exported.
     let app = told().await;
     let auditor = app.sign_in("auditor").await;
     let export = auditor.get("/audit/export?format=jsonl").await.expect(200);
@@ -195,6 +196,7 @@ fn join(lines: &[&[u8]]) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_database_itself_refuses_to_change_or_remove_events() {
+    // A3: the runtime role may add and read; not even the owner may change.
     let app = told().await;
     let mut runtime = PgConnection::connect_with(&app.database.runtime)
         .await
@@ -305,6 +307,7 @@ async fn verify_finds_what_somebody_with_the_whole_database_did() {
 
 #[tokio::test]
 async fn a_range_in_time_is_exported_and_said_so_in_the_log() {
+    // A4: it verifies event by event, not as a chain from the start.
     let app = told().await;
     let auditor = app.sign_in("auditor").await;
     let from = app.now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();

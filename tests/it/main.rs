@@ -20,4 +20,5 @@ mod policy;
 mod races;
 mod replicas;
 mod request_to_end;
+mod rules;
 mod security;

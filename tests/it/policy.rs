@@ -12,6 +12,7 @@ async fn offer(app: &TestApp, source: &str) -> Offered {
 
 #[tokio::test]
 async fn a_policy_that_is_not_good_leaves_the_one_before_in_force() {
+    // C4: no error in a policy stops anything.
     let app = TestApp::start().await;
     for (bad, expected) in [
         (

@@ -116,6 +116,7 @@ async fn one_grant_s_whole_life_costs_at_most_eight_calls() {
 
 #[tokio::test]
 async fn what_the_policy_grants_without_approval_is_said_so() {
+    // C2: the record says that nobody agreed.
     let app = TestApp::start().await;
     let engineer = app.sign_in_with("engineer", "mfa").await;
     let made = engineer

@@ -305,7 +305,7 @@ async fn with_the_database_away_answers_are_503_and_everything_comes_back_with_i
     let id = engineer.asks(10).await;
     approver.act(&id, "approve").await.expect(200);
     app.settle().await;
-    // Every connection is cut and no new one allowed.
+    // G4: every connection is cut and no new one allowed.
     let owner = app.database.owner.clone();
     let mut admin = <sqlx::PgConnection as sqlx::Connection>::connect_with(
         &owner.database("postgres").username("postgres"),
