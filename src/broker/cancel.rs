@@ -12,7 +12,7 @@ use crate::access::request::{Openness, RequestStatus};
 use crate::audit::event::{Event, EventType};
 use crate::ledger;
 use crate::postgres::change::Change;
-use crate::postgres::{decisions, requests};
+use crate::postgres::requests;
 
 impl Broker {
     /// Takes a request back.
@@ -25,15 +25,7 @@ impl Broker {
         id: RequestId,
         comment: &str,
     ) -> Result<(), ActError> {
-        let mut conn = self.db.conn().await?;
-        let request = requests::find(&mut conn, id)
-            .await?
-            .ok_or_else(Refused::not_found)?;
-        let decided = decisions::list(&mut conn, id).await?;
-        let relation = self
-            .relation(&mut conn, &by.person.id, &request, &decided)
-            .await?;
-        drop(conn);
+        let (request, relation) = self.concerned(&by.person.id, id).await?;
         let refused = if relation.is_requester {
             match self.try_cancel(by, id, comment).await {
                 Ok(()) => return Ok(()),

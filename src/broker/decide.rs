@@ -55,15 +55,7 @@ impl Broker {
         verdict: Verdict,
         comment: &str,
     ) -> Result<(), ActError> {
-        let mut conn = self.db.conn().await?;
-        let request = requests::find(&mut conn, id)
-            .await?
-            .ok_or_else(Refused::not_found)?;
-        let decided = decisions::list(&mut conn, id).await?;
-        let relation = self
-            .relation(&mut conn, &by.person.id, &request, &decided)
-            .await?;
-        drop(conn);
+        let (request, relation) = self.concerned(&by.person.id, id).await?;
         let refused = if relation.is_requester {
             // Who asked never changes, so this needs no lock and no directory.
             let why = NotQualified::SelfApproval;

@@ -13,7 +13,7 @@ use crate::access::text::{from_outside, time_in_words};
 use crate::audit::event::EventType;
 use crate::ledger;
 use crate::postgres::change::Change;
-use crate::postgres::{assignments, decisions, grants, requests};
+use crate::postgres::{assignments, grants, requests};
 
 impl Broker {
     /// Ends what a request gave.
@@ -26,15 +26,7 @@ impl Broker {
         id: RequestId,
         comment: &str,
     ) -> Result<(), ActError> {
-        let mut conn = self.db.conn().await?;
-        let request = requests::find(&mut conn, id)
-            .await?
-            .ok_or_else(Refused::not_found)?;
-        let decided = decisions::list(&mut conn, id).await?;
-        let relation = self
-            .relation(&mut conn, &by.person.id, &request, &decided)
-            .await?;
-        drop(conn);
+        let (request, relation) = self.concerned(&by.person.id, id).await?;
         let refused = match relation.may_end_as() {
             Some(reason) => match self.try_end(by, id, reason, comment).await {
                 Ok(()) => return Ok(()),

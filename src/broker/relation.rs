@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-use super::Broker;
+use super::{ActError, Broker, Refused};
 use crate::access::decision::{Decision, Standing, qualifying_group};
 use crate::access::grant::EndReason;
+use crate::access::id::RequestId;
 use crate::access::person::PersonId;
 use crate::access::request::Request;
-use crate::postgres::{directory, policies};
+use crate::postgres::{decisions, directory, policies, requests};
 
 /// The groups and roles of somebody.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +120,25 @@ impl Broker {
             is_auditor: standings.is_auditor,
             is_administrator: standings.is_administrator,
         })
+    }
+
+    /// A request that somebody wants to act on, and what they are to it. Whoever it concerns not at all
+    /// hears from the act that it does not exist.
+    ///
+    /// # Errors
+    /// If there is none, or the database refuses.
+    pub(super) async fn concerned(
+        &self,
+        person: &PersonId,
+        id: RequestId,
+    ) -> Result<(Request, Relation), ActError> {
+        let mut conn = self.db.conn().await?;
+        let request = requests::find(&mut conn, id)
+            .await?
+            .ok_or_else(Refused::not_found)?;
+        let decided = decisions::list(&mut conn, id).await?;
+        let relation = self.relation(&mut conn, person, &request, &decided).await?;
+        Ok((request, relation))
     }
 
     /// The rules that a person may approve under, by the copy.

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::support::TestApp;
-use crate::support::app::{Event, POLICY};
+use crate::support::app::{Event, POLICY, world_with_accounts};
 
 #[tokio::test]
 async fn nobody_approves_their_own_request_by_any_route() {
@@ -322,21 +322,7 @@ async fn a_second_request_for_the_same_is_refused_until_the_first_is_over() {
 
 #[tokio::test]
 async fn at_most_twenty_requests_of_one_person_are_open() {
-    let mut world = curfew::sandbox::World::demo();
-    let parent = world
-        .account_named("payments-prod")
-        .unwrap()
-        .parent_id
-        .clone();
-    for n in 0..25 {
-        world.add_account(
-            &format!("44444444{n:04}"),
-            &format!("prod-{n}"),
-            &parent,
-            &[("env", "prod")],
-        );
-    }
-    let app = TestApp::with(POLICY, world).await;
+    let app = TestApp::with(POLICY, world_with_accounts(25)).await;
     let engineer = app.sign_in("engineer").await;
     for n in 0..20 {
         engineer

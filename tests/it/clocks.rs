@@ -7,24 +7,12 @@ use crate::support::TestApp;
 const ACCOUNT: &str = "111111111111";
 const SET: &str = "production-admin";
 
-/// Asks and approves; the engine has not seen it yet.
-async fn approved(app: &TestApp, minutes: u32) -> String {
-    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
-    let id = engineer.asks(minutes).await;
-    approver.act(&id, "approve").await.expect(200);
-    id
-}
-
-async fn status(app: &TestApp, id: &str) -> String {
-    app.sign_in("engineer").await.grant_status(id).await
-}
-
 #[tokio::test]
 async fn a_clock_that_jumps_stops_new_access_and_no_ending() {
     let app = TestApp::start().await;
-    let first = approved(&app, 5).await;
+    let first = app.approved(5).await;
     app.settle().await;
-    assert_eq!(status(&app, &first).await, "active");
+    assert_eq!(app.status(&first).await, "active");
     // A failover to a host whose clock is half an hour behind.
     app.clock.step(TimeDelta::minutes(-30));
     app.tick().await;
@@ -37,7 +25,7 @@ async fn a_clock_that_jumps_stops_new_access_and_no_ending() {
         app.advance(TimeDelta::seconds(1));
         app.tick().await;
     }
-    assert_eq!(status(&app, &first).await, "ended", "nobody gets more (T1)");
+    assert_eq!(app.status(&first).await, "ended", "nobody gets more (T1)");
     let second = engineer2.asks(5).await;
     approver.act(&second, "approve").await.expect(200);
     app.settle().await;
@@ -54,9 +42,9 @@ async fn a_clock_that_jumps_stops_new_access_and_no_ending() {
 #[tokio::test]
 async fn a_failover_to_a_clock_that_is_behind_gives_a_fresh_engine_no_more_time() {
     let mut app = TestApp::start().await;
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     app.settle().await;
-    assert_eq!(status(&app, &id).await, "active");
+    assert_eq!(app.status(&id).await, "active");
     // The zone fails: the database moves to a host half an hour behind, and another engine starts.
     app.clock.step(TimeDelta::minutes(-30));
     app.crash_and_restart().await;
@@ -80,7 +68,7 @@ async fn a_clock_that_is_set_back_a_little_starts_access_all_the_same() {
     let app = TestApp::start().await;
     app.tick().await;
     app.clock.step(TimeDelta::seconds(-45));
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     let before = app.count_calls("IsMemberInGroups");
     for _ in 0..30 {
         app.tick().await;
@@ -88,7 +76,7 @@ async fn a_clock_that_is_set_back_a_little_starts_access_all_the_same() {
     }
     let checks = app.count_calls("IsMemberInGroups") - before;
     assert_eq!(
-        status(&app, &id).await,
+        app.status(&id).await,
         "active",
         "{checks} checks in half a minute"
     );

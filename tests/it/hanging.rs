@@ -9,18 +9,6 @@ use crate::support::TestApp;
 const ACCOUNT: &str = "111111111111";
 const SET: &str = "production-admin";
 
-/// Asks and approves; the engine has not seen it yet.
-async fn approved(app: &TestApp, minutes: u32) -> String {
-    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
-    let id = engineer.asks(minutes).await;
-    approver.act(&id, "approve").await.expect(200);
-    id
-}
-
-async fn status(app: &TestApp, id: &str) -> String {
-    app.sign_in("engineer").await.grant_status(id).await
-}
-
 /// Keeps an operation failing while time passes.
 async fn run_failing(app: &TestApp, operation: &str, fault: &Fault, patience: TimeDelta) {
     let until = app.now() + patience;
@@ -35,13 +23,13 @@ async fn run_failing(app: &TestApp, operation: &str, fault: &Fault, patience: Ti
 #[tokio::test]
 async fn a_status_that_can_t_be_asked_for_does_not_keep_access_alive() {
     let app = TestApp::start().await;
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     let describe = "DescribeAccountAssignmentCreationStatus";
     run_failing(&app, describe, &Fault::Internal, TimeDelta::minutes(40)).await;
     assert!(
         !app.is_assigned(ACCOUNT, SET, "engineer"),
         "35 minutes after its end it is still there ({}), deletes sent: {}",
-        status(&app, &id).await,
+        app.status(&id).await,
         app.count_calls("DeleteAccountAssignment")
     );
     app.app.broker.db.pool.close().await;
@@ -53,14 +41,14 @@ async fn a_listing_of_operations_that_fails_does_not_keep_access_alive() {
     app.sandbox
         .fail_next("CreateAccountAssignment", Fault::LoseAnswerAfter)
         .unwrap();
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     app.tick().await;
     let list = "ListAccountAssignmentCreationStatus";
     run_failing(&app, list, &Fault::Internal, TimeDelta::minutes(40)).await;
     assert!(
         !app.is_assigned(ACCOUNT, SET, "engineer"),
         "still there ({}), deletes sent: {}",
-        status(&app, &id).await,
+        app.status(&id).await,
         app.count_calls("DeleteAccountAssignment")
     );
     app.app.broker.db.pool.close().await;
@@ -69,7 +57,7 @@ async fn a_listing_of_operations_that_fails_does_not_keep_access_alive() {
 #[tokio::test]
 async fn deletes_whose_answers_get_lost_are_tried_with_growing_delay() {
     let app = TestApp::start().await;
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     app.settle().await;
     app.sign_in("engineer")
         .await

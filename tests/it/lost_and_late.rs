@@ -16,34 +16,22 @@ use crate::support::TestApp;
 const ACCOUNT: &str = "111111111111";
 const SET: &str = "production-admin";
 
-/// Asks and approves; the engine has not seen it yet.
-async fn approved(app: &TestApp, minutes: u32) -> String {
-    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
-    let id = engineer.asks(minutes).await;
-    approver.act(&id, "approve").await.expect(200);
-    id
-}
-
-async fn status(app: &TestApp, id: &str) -> String {
-    app.sign_in("engineer").await.grant_status(id).await
-}
-
 #[tokio::test]
 async fn a_create_whose_answer_is_lost_is_found_by_its_listing() {
     let app = TestApp::start().await;
     app.sandbox
         .fail_next("CreateAccountAssignment", Fault::LoseAnswerAfter)
         .unwrap();
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     app.settle().await;
-    assert_eq!(status(&app, &id).await, "active");
+    assert_eq!(app.status(&id).await, "active");
     assert_eq!(
         app.count_calls("CreateAccountAssignment"),
         1,
         "not sent again"
     );
     app.run_for(TimeDelta::minutes(6)).await;
-    assert_eq!(status(&app, &id).await, "ended");
+    assert_eq!(app.status(&id).await, "ended");
     app.finish().await;
 }
 
@@ -53,10 +41,10 @@ async fn a_create_that_never_arrived_is_sent_again_after_a_fresh_check() {
     app.sandbox
         .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
         .unwrap();
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     let checks = app.count_calls("IsMemberInGroups");
     app.settle().await;
-    assert_eq!(status(&app, &id).await, "active");
+    assert_eq!(app.status(&id).await, "active");
     assert_eq!(app.count_calls("CreateAccountAssignment"), 2);
     assert_eq!(
         app.count_calls("IsMemberInGroups") - checks,
@@ -64,7 +52,7 @@ async fn a_create_that_never_arrived_is_sent_again_after_a_fresh_check() {
         "S1: two people, each attempt"
     );
     app.run_for(TimeDelta::minutes(6)).await;
-    assert_eq!(status(&app, &id).await, "ended");
+    assert_eq!(app.status(&id).await, "ended");
     app.finish().await;
 }
 
@@ -75,7 +63,7 @@ async fn while_a_lost_create_may_arrive_the_end_is_not_said() {
     app.sandbox
         .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
         .unwrap();
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     app.tick().await;
     app.sign_in("engineer")
         .await
@@ -84,12 +72,12 @@ async fn while_a_lost_create_may_arrive_the_end_is_not_said() {
         .expect(200);
     app.run_for(TimeDelta::seconds(5)).await;
     assert_eq!(
-        status(&app, &id).await,
+        app.status(&id).await,
         "ending",
         "S4: unresolved until AWS would refuse it"
     );
     app.run_for(TimeDelta::minutes(1)).await;
-    assert_eq!(status(&app, &id).await, "failed");
+    assert_eq!(app.status(&id).await, "failed");
     app.finish().await;
 }
 
@@ -97,13 +85,13 @@ async fn while_a_lost_create_may_arrive_the_end_is_not_said() {
 async fn a_delete_whose_answer_is_lost_is_sent_again_whether_it_arrived_or_not() {
     for fault in [Fault::LoseAnswerBefore, Fault::LoseAnswerAfter] {
         let app = TestApp::start().await;
-        let id = approved(&app, 5).await;
+        let id = app.approved(5).await;
         app.settle().await;
         app.sandbox
             .fail_next("DeleteAccountAssignment", fault)
             .unwrap();
         app.run_for(TimeDelta::minutes(6)).await;
-        assert_eq!(status(&app, &id).await, "ended");
+        assert_eq!(app.status(&id).await, "ended");
         assert!(app.count_calls("DeleteAccountAssignment") >= 2);
         app.finish().await;
     }
@@ -129,16 +117,16 @@ async fn answers_to_questions_may_get_lost_too() {
     // The directory's lost answers meet the approver first; then the check before the start.
     while approver.act(&id, "approve").await.status == 503 {}
     app.run_for(TimeDelta::minutes(1)).await;
-    assert_eq!(status(&app, &id).await, "active");
+    assert_eq!(app.status(&id).await, "active");
     app.run_for(TimeDelta::minutes(6)).await;
-    assert_eq!(status(&app, &id).await, "ended");
+    assert_eq!(app.status(&id).await, "ended");
     app.finish().await;
 }
 
 #[tokio::test]
 async fn the_process_may_die_after_every_single_pass() {
     let mut app = TestApp::start().await;
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     for _ in 0..40 {
         let pass = app.tick().await;
         app.crash_and_restart().await;
@@ -148,7 +136,7 @@ async fn the_process_may_die_after_every_single_pass() {
         app.advance(pause.clamp(TimeDelta::zero(), TimeDelta::seconds(20)));
     }
     app.run_for(TimeDelta::minutes(6)).await;
-    assert_eq!(status(&app, &id).await, "ended");
+    assert_eq!(app.status(&id).await, "ended");
     app.finish().await;
 }
 
@@ -157,7 +145,7 @@ async fn a_crash_with_an_answer_in_flight_leaves_nothing_behind() {
     for operation in ["CreateAccountAssignment", "DeleteAccountAssignment"] {
         for fault in [Fault::LoseAnswerBefore, Fault::LoseAnswerAfter] {
             let mut app = TestApp::start().await;
-            let id = approved(&app, 5).await;
+            let id = app.approved(5).await;
             app.sandbox.fail_next(operation, fault).unwrap();
             // The pass in which the call is made is the last of this process.
             while !app.sandbox.waiting_faults().is_empty() {
@@ -168,7 +156,7 @@ async fn a_crash_with_an_answer_in_flight_leaves_nothing_behind() {
             }
             app.crash_and_restart().await;
             app.run_for(TimeDelta::minutes(8)).await;
-            assert_eq!(status(&app, &id).await, "ended");
+            assert_eq!(app.status(&id).await, "ended");
             app.finish().await;
         }
     }
@@ -182,7 +170,7 @@ async fn a_create_that_arrives_late_leaves_nothing_behind() {
     app.sandbox
         .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
         .unwrap();
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     let intended = app.now();
     app.tick().await;
     app.sign_in("engineer")
@@ -195,7 +183,7 @@ async fn a_create_that_arrives_late_leaves_nothing_behind() {
     let may_arrive = app.settings.timing.settle
         + TimeDelta::from_std(app.settings.permit + app.settings.call_timeout).unwrap();
     assert!(app.now() < intended + may_arrive);
-    let said = status(&app, &id).await;
+    let said = app.status(&id).await;
     // Now it does.
     app.sandbox
         .add_assignment(ACCOUNT, SET, PrincipalType::User, "engineer")
@@ -254,7 +242,7 @@ async fn an_expired_permit_sends_nothing_and_says_so() {
 #[tokio::test]
 async fn a_create_that_identity_center_forgets_still_comes_to_an_end() {
     let app = TestApp::start().await;
-    let id = approved(&app, 5).await;
+    let id = app.approved(5).await;
     app.tick().await;
     let mut conn = app.app.broker.db.conn().await.unwrap();
     sqlx::raw_sql("update operations set aws_id = '00000000-0000-4000-8000-00000000dead'")
@@ -270,7 +258,7 @@ async fn a_create_that_identity_center_forgets_still_comes_to_an_end() {
     let before = app.sandbox.calls().len();
     app.run_for(TimeDelta::minutes(2)).await;
     let calls = app.sandbox.calls().len() - before;
-    assert_eq!(status(&app, &id).await, "failed");
+    assert_eq!(app.status(&id).await, "failed");
     assert!(calls < 150, "{calls} calls");
     app.finish().await;
 }

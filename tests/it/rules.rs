@@ -27,11 +27,10 @@
 use chrono::TimeDelta;
 use curfew::access::id::AssignmentId;
 use curfew::postgres::{WAKE, assignments};
-use curfew::sandbox::World;
 use sqlx::postgres::PgListener;
 
 use crate::support::TestApp;
-use crate::support::app::POLICY;
+use crate::support::app::{POLICY, world_with_accounts};
 
 const RULES: [&str; 28] = [
     "T1", "T2", "T3", "T4", "W1", "W2", "S1", "S2", "S3", "S4", "G1", "G2", "G3", "G4", "L1", "L2",
@@ -120,21 +119,7 @@ async fn what_somebody_ended_now_comes_before_what_is_overdue() {
 #[tokio::test]
 async fn one_listing_replaces_a_look_at_each_of_many_operations() {
     // L5: with many under way, one shared listing and one look for each that left it.
-    let mut world = World::demo();
-    let parent = world
-        .account_named("payments-prod")
-        .unwrap()
-        .parent_id
-        .clone();
-    for n in 0..10 {
-        world.add_account(
-            &format!("44444444{n:04}"),
-            &format!("prod-{n}"),
-            &parent,
-            &[("env", "prod")],
-        );
-    }
-    let app = TestApp::with(POLICY, world).await;
+    let app = TestApp::with(POLICY, world_with_accounts(10)).await;
     app.sandbox
         .set_settings(|settings| settings.operation_millis = 8000..=8000);
     let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);

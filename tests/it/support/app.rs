@@ -42,6 +42,25 @@ impl TimeSource for SigningTime {
     }
 }
 
+/// The demo's world with so many more production accounts: 444444440000 and on.
+pub(crate) fn world_with_accounts(count: u32) -> World {
+    let mut world = World::demo();
+    let parent = world
+        .account_named("payments-prod")
+        .unwrap()
+        .parent_id
+        .clone();
+    for n in 0..count {
+        world.add_account(
+            &format!("44444444{n:04}"),
+            &format!("prod-{n}"),
+            &parent,
+            &[("env", "prod")],
+        );
+    }
+    world
+}
+
 /// Something that happens to the world meanwhile, and what to call it.
 pub(crate) type Event = (&'static str, fn(&TestApp));
 
@@ -206,6 +225,23 @@ impl TestApp {
 
     pub(crate) async fn sign_in_with(&self, name: &str, assurance: &str) -> Person {
         Person::sign_in(&self.router, name, Some(assurance)).await
+    }
+
+    /// `engineer` asks for `production-admin` in `payments-prod` and `approver` agrees; the engine has
+    /// not seen it yet.
+    pub(crate) async fn approved(&self, minutes: u32) -> String {
+        let (engineer, approver) = (
+            self.sign_in("engineer").await,
+            self.sign_in("approver").await,
+        );
+        let id = engineer.asks(minutes).await;
+        approver.act(&id, "approve").await.expect(200);
+        id
+    }
+
+    /// The status of a grant of `engineer`.
+    pub(crate) async fn status(&self, id: &str) -> String {
+        self.sign_in("engineer").await.grant_status(id).await
     }
 
     /// Reads the directory anew, as the loop does every few minutes.
