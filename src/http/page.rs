@@ -42,9 +42,8 @@ impl Layout {
             .await?;
         let now = broker.db.clock.now(&mut conn).await?;
         let waiting =
-            requests::list_waiting_for(&mut conn, &person.person.id, &rules, now, MOST_COUNTED)
-                .await?
-                .len();
+            requests::count_waiting_for(&mut conn, &person.person.id, &rules, now, MOST_COUNTED)
+                .await?;
         Ok(Self {
             person: Some(PersonInFrame {
                 name: person.person.name.clone(),

@@ -324,6 +324,33 @@ pub async fn list(
     rows.into_iter().map(Request::try_from).collect()
 }
 
+/// How many requests [`list_waiting_for`] would give, counted up to `most`.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn count_waiting_for(
+    conn: &mut PgConnection,
+    person: &PersonId,
+    rules: &[String],
+    now: DateTime<Utc>,
+    most: i64,
+) -> sqlx::Result<usize> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from (
+               select from requests
+               where status = 'pending' and lapses_at > $3 and rule = any($2) and requester_id <> $1
+                 and not exists (select from decisions where request_id = requests.id and approver_id = $1)
+               limit $4) waiting"#,
+        person.as_str(),
+        rules,
+        now,
+        most
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// Pending requests under these rules that this person neither made nor decided on, oldest first.
 ///
 /// # Errors
