@@ -25,9 +25,9 @@ impl Engine {
         let request =
             request.ok_or_else(|| anyhow::anyhow!("the grant {} has no request", grant.id))?;
         let decided = decisions::list(&mut conn, request.id).await?;
+        let policy_version = policies::version_in_force(&mut conn).await?;
         let in_force = policies::find_in_force(&mut conn).await?;
         drop(conn);
-        let policy_version = in_force.as_ref().map(|in_force| in_force.version.clone());
         let groups = in_force
             .and_then(|in_force| in_force.groups(in_force.policy.rule(&request.rule)?).ok());
         let people = decided
