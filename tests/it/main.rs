@@ -11,6 +11,7 @@ mod approvals;
 mod audit_log;
 mod bad_input;
 mod clocks;
+mod crowd;
 mod demo;
 mod ending;
 mod hanging;
