@@ -270,15 +270,6 @@ impl IdentityCenter {
                     .is_some_and(|id| PersonId::new(id) == of.principal_id)
         }))
     }
-
-    /// The AWS CLI line that takes an assignment away by hand.
-    #[must_use]
-    pub fn delete_by_hand(&self, of: &Assignment) -> String {
-        format!(
-            "aws sso-admin delete-account-assignment --instance-arn {} --target-id {} --target-type AWS_ACCOUNT --permission-set-arn {} --principal-type USER --principal-id {}",
-            self.instance_arn, of.account_id, of.permission_set_arn, of.user_id
-        )
-    }
 }
 
 fn endless() -> CallFailed {

@@ -6,10 +6,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Engine;
 use super::act::Then;
 use super::grasp::Grasp;
 use super::step::Picture;
+use super::{Engine, locked};
 use crate::access::assignment::{OperationKind, OperationStatus, Sight};
 use crate::access::id::OperationId;
 use crate::access::person::Actor;
@@ -126,7 +126,9 @@ impl Engine {
             return Ok(Then::Again);
         };
         let found = match self.find_unknown_create(picture, lost.intended_at).await {
-            Ok(found) => found,
+            Ok(Found::NotYet) => return Ok(Then::Stop),
+            Ok(Found::Ours(aws_id)) => Some(aws_id),
+            Ok(Found::Nothing) => None,
             Err(error) => return self.call_failed(picture, &error).await,
         };
         let Grasp {
@@ -183,28 +185,52 @@ impl Engine {
         Ok(Then::Again)
     }
 
+    /// The whole organisation's operations are in that list, and each that we don't know costs a call:
+    /// so each is asked for once, and only while there are calls to be had.
     async fn find_unknown_create(
         &self,
         picture: &Picture,
         since: DateTime<Utc>,
-    ) -> Result<Option<String>, CallFailed> {
+    ) -> Result<Found, CallFailed> {
+        let of = &picture.assignment;
         let recent = self.identity_center.recent_creates(since).await?;
         let known = async { operations::known(&mut *self.db.conn().await?, &recent).await }.await;
         let known = known.map_err(|error| CallFailed {
             is_throttled: false,
             detail: error.to_string(),
         })?;
-        for aws_id in recent.iter().filter(|id| !known.contains(id)) {
-            if self
-                .identity_center
-                .is_create_of(aws_id, &picture.assignment)
-                .await?
-            {
-                return Ok(Some(aws_id.clone()));
+        for aws_id in recent.into_iter().filter(|id| !known.contains(id)) {
+            let asked = (of.id, aws_id);
+            if locked(&self.foreign).contains(&asked) {
+                continue;
             }
+            if !self.take_call() {
+                return Ok(Found::NotYet);
+            }
+            if self.identity_center.is_create_of(&asked.1, of).await? {
+                return Ok(Found::Ours(asked.1));
+            }
+            let mut foreign = locked(&self.foreign);
+            if foreign.len() >= MOST_FOREIGN {
+                foreign.clear();
+            }
+            foreign.insert(asked);
         }
-        Ok(None)
+        Ok(Found::Nothing)
     }
+}
+
+/// Operations that are remembered as not ours.
+const MOST_FOREIGN: usize = 10_000;
+
+/// What became of the search for a lost create.
+enum Found {
+    /// Its `RequestId`.
+    Ours(String),
+    /// Identity Center knows none.
+    Nothing,
+    /// There were no calls left; the search goes on where it was.
+    NotYet,
 }
 
 /// Between looks at an operation: one second at first, ten in the end.

@@ -18,7 +18,7 @@ mod record;
 pub mod step;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +85,7 @@ pub struct Engine {
     outstanding: Mutex<Outstanding>,
     watch: Mutex<Watch>,
     stumbled: Mutex<BTreeMap<AssignmentId, Duration>>,
+    foreign: Mutex<BTreeSet<(AssignmentId, String)>>,
     status: Mutex<Status>,
 }
 
@@ -135,6 +136,7 @@ impl Engine {
             outstanding: Mutex::new(Outstanding::default()),
             watch: Mutex::new(Watch::default()),
             stumbled: Mutex::default(),
+            foreign: Mutex::default(),
             status: Mutex::new(Status {
                 passed_at: boot,
                 ..Status::default()
