@@ -186,7 +186,8 @@ impl Engine {
     }
 
     /// The whole organisation's operations are in that list, and each that we don't know costs a call:
-    /// so each is asked for once, and only while there are calls to be had.
+    /// so each is asked for once, and only while there are calls to be had. The first is always asked
+    /// for: on a small budget the listing itself would use up what there is, and the search never end.
     async fn find_unknown_create(
         &self,
         picture: &Picture,
@@ -199,14 +200,16 @@ impl Engine {
             is_throttled: false,
             detail: error.to_string(),
         })?;
+        let mut has_asked = false;
         for aws_id in recent.into_iter().filter(|id| !known.contains(id)) {
             let asked = (of.id, aws_id);
             if locked(&self.foreign).contains(&asked) {
                 continue;
             }
-            if !self.take_call() {
+            if has_asked && !self.take_call() {
                 return Ok(Found::NotYet);
             }
+            has_asked = true;
             if self.identity_center.is_create_of(&asked.1, of).await? {
                 return Ok(Found::Ours(asked.1));
             }

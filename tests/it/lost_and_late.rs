@@ -265,28 +265,8 @@ async fn a_create_that_identity_center_forgets_still_comes_to_an_end() {
 
 #[tokio::test]
 async fn another_tool_s_operations_are_not_taken_for_a_lost_one_of_ours() {
-    use aws_sdk_ssoadmin::types::{PrincipalType as Principal, TargetType};
     let mut app = TestApp::start().await;
-    let world = app.sandbox.world();
-    let directory = &app.app.broker.directory;
-    let set = world.permission_set_named("read-only").unwrap().arn.clone();
-    for user in ["engineer", "engineer2", "approver"] {
-        let user = world.user_named(user).unwrap().id.clone();
-        for account in ["222222222222", "333333333333"] {
-            let create = directory.aws.sso_admin.create_account_assignment();
-            let made = create
-                .instance_arn(&directory.instance.arn)
-                .target_id(account)
-                .target_type(TargetType::AwsAccount)
-                .permission_set_arn(&set)
-                .principal_type(Principal::User)
-                .principal_id(&user);
-            made.send().await.unwrap();
-            app.by_hand
-                .insert((account.to_owned(), set.clone(), user.clone()));
-            app.advance(TimeDelta::seconds(3));
-        }
-    }
+    others_work(&mut app).await;
     app.sandbox
         .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
         .unwrap();
@@ -302,4 +282,48 @@ async fn another_tool_s_operations_are_not_taken_for_a_lost_one_of_ours() {
     assert_eq!(app.status(&id).await, "ended");
     assert_eq!(app.sandbox.assignments().len(), 6, "theirs are still there");
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_search_among_many_foreign_operations_comes_to_an_end_on_the_smallest_budget() {
+    let mut app = TestApp::start().await;
+    others_work(&mut app).await;
+    app.settings.calls_per_second = 1;
+    app.crash_and_restart().await;
+    app.sandbox
+        .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
+        .unwrap();
+    let id = app.approved(5).await;
+    app.run_for(TimeDelta::minutes(3)).await;
+    assert_eq!(app.status(&id).await, "active");
+    let looks = app.count_calls("DescribeAccountAssignmentCreationStatus");
+    assert!(looks <= 6 + 10, "{looks}: each of theirs is asked for once");
+    app.run_for(TimeDelta::minutes(6)).await;
+    assert_eq!(app.status(&id).await, "ended");
+    app.finish().await;
+}
+
+/// Another tool of the organisation assigns people; six of its operations are in the list.
+async fn others_work(app: &mut TestApp) {
+    use aws_sdk_ssoadmin::types::{PrincipalType as Principal, TargetType};
+    let world = app.sandbox.world();
+    let directory = app.app.broker.directory.clone();
+    let set = world.permission_set_named("read-only").unwrap().arn.clone();
+    for user in ["engineer", "engineer2", "approver"] {
+        let user = world.user_named(user).unwrap().id.clone();
+        for account in ["222222222222", "333333333333"] {
+            let create = directory.aws.sso_admin.create_account_assignment();
+            let made = create
+                .instance_arn(&directory.instance.arn)
+                .target_id(account)
+                .target_type(TargetType::AwsAccount)
+                .permission_set_arn(&set)
+                .principal_type(Principal::User)
+                .principal_id(&user);
+            made.send().await.unwrap();
+            let tuple = (account.to_owned(), set.clone(), user.clone());
+            app.by_hand.insert(tuple);
+            app.advance(TimeDelta::seconds(3));
+        }
+    }
 }
