@@ -89,3 +89,42 @@ async fn a_decision_holds_up_no_heartbeat_and_a_frozen_one_no_take_over() {
     app.advance(ttl * 2);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_engine_that_finds_another_world_sends_nothing_and_says_why() {
+    let app = TestApp::start().await;
+    let (engineer, approver) = (app.sign_in("engineer").await, app.sign_in("approver").await);
+    let id = engineer.asks(5).await;
+    approver.act(&id, "approve").await.expect(200);
+    let was = "update installation set identity_store_id = 'd-9067a1b2c3'";
+    app.database
+        .run("update installation set identity_store_id = 'd-somebodys'")
+        .await;
+    let refused = app.app.engine.tick().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("d-somebodys") && refused.contains("nothing is sent to AWS"),
+        "{refused}"
+    );
+    assert_eq!(
+        app.count_calls("ListAccountAssignments") + app.count_calls("CreateAccountAssignment"),
+        0
+    );
+    let ready = engineer.get("/readyz").await.expect(503);
+    assert!(
+        ready.text().contains("nothing is sent to AWS"),
+        "{}",
+        ready.text()
+    );
+    // Nor does a process start in it.
+    let started = app.try_another().await;
+    assert!(format!("{:#}", started.unwrap_err()).contains("another world"));
+    app.database.run(was).await;
+    app.settle().await;
+    assert_eq!(
+        engineer.grant_status(&id).await,
+        "active",
+        "in its own world it goes on"
+    );
+    app.run_for(TimeDelta::minutes(6)).await;
+    app.finish().await;
+}

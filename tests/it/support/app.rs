@@ -139,6 +139,10 @@ impl TestApp {
 
     /// Another process of the same service: its own connections, its own engine.
     pub(crate) async fn another(&self) -> App {
+        self.try_another().await.unwrap()
+    }
+
+    pub(crate) async fn try_another(&self) -> anyhow::Result<App> {
         build(
             &self.database,
             (&self.clock, &self.sandbox_clock),
@@ -147,7 +151,6 @@ impl TestApp {
             None,
         )
         .await
-        .unwrap()
     }
 
     /// The process dies and is started again. Whatever it had in memory is gone.
