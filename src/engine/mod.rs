@@ -5,8 +5,8 @@
 //! it is sent. A pass is `tick`, which tests call by hand; `run` sleeps until something is due or
 //! somebody knocks. Nothing exists only as a timer: a pass finds all its work in the rows.
 //!
-//! `grasp` locks and reads, `step` decides, `act` does, `look` asks, `record` keeps what came of it, `check` says whether access
-//! may start; `budget` and `watch` bound calls and distrust clocks.
+//! `grasp` locks and reads, `step` decides, `act` does, `look` asks, `record` keeps what came of it,
+//! `check` says whether access may start; `budget` and `watch` bound calls and distrust clocks.
 
 mod act;
 mod budget;
@@ -109,8 +109,6 @@ pub struct Status {
     pub leads: bool,
     /// Why nothing is sent to AWS, if so.
     pub halted: Option<String>,
-    /// What went wrong in the last pass, if anything.
-    pub last_error: Option<String>,
     #[serde(skip)]
     passed_at: Duration,
 }
@@ -160,13 +158,9 @@ impl Engine {
         let pass = self.pass().await;
         let mut status = locked(&self.status);
         status.passed_at = self.db.clock.boot();
-        match &pass {
-            Ok(pass) => {
-                status.has_passed = true;
-                status.leads = pass.led;
-                status.last_error = None;
-            }
-            Err(error) => status.last_error = Some(format!("{error:#}")),
+        if let Ok(pass) = &pass {
+            status.has_passed = true;
+            status.leads = pass.led;
         }
         pass
     }

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{RowError, one_row};
 use crate::access::grant::{EndReason, Grant, GrantState, GrantStatus, Window};
 use crate::access::id::{AssignmentId, GrantId, RequestId};
-use crate::access::person::PersonId;
 
 struct Row {
     id: Uuid,
@@ -259,25 +258,6 @@ pub async fn requests_live_of_disabled(conn: &mut PgConnection) -> sqlx::Result<
          join requests on requests.id = request_id
          left join people on people.id = requester_id
          where grants.status in ('scheduled', 'provisioning', 'active') and coalesce(not people.enabled, true)"
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(ids.into_iter().map(RequestId).collect())
-}
-
-/// The requests of this person whose grants are not over.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn requests_live_of(
-    conn: &mut PgConnection,
-    requester: &PersonId,
-) -> sqlx::Result<Vec<RequestId>> {
-    let ids = sqlx::query_scalar!(
-        "select request_id from grants join requests on requests.id = request_id
-         where requester_id = $1 and grants.status in ('scheduled', 'provisioning', 'active', 'ending')
-         order by request_id desc",
-        requester.as_str()
     )
     .fetch_all(conn)
     .await?;
