@@ -1,0 +1,130 @@
+//! Every page, rendered with samples: free text stays text, labels and complaints stand where they
+//! belong. `CURFEW_PAGES_DIR=DIR cargo test every_page_renders` leaves the pages in DIR,
+//! to be looked at in a browser beside `static/app.css`.
+
+mod audit;
+mod errors;
+mod home;
+mod login;
+mod new_request;
+mod request;
+mod requests;
+
+use std::path::Path;
+
+use askama::DynTemplate;
+
+use super::samples::{asked, at};
+use crate::access::request::{Request, RequestStatus};
+use crate::http::page::{Layout, PersonInFrame};
+
+/// The name of a page and its text.
+type Rendered = (&'static str, String);
+
+fn render(page: &dyn DynTemplate) -> String {
+    page.dyn_render().unwrap()
+}
+
+fn layout(waiting: usize) -> Layout {
+    let (name, email) = ("Ada Engineer".to_owned(), "engineer@example.com".to_owned());
+    Layout {
+        person: Some(PersonInFrame {
+            name,
+            email,
+            is_auditor: true,
+            waiting,
+        }),
+        is_demo: true,
+    }
+}
+
+fn approved() -> Request {
+    Request {
+        status: RequestStatus::Approved,
+        closed_at: Some(at(0)),
+        ..asked()
+    }
+}
+
+/// Every page. Each noun's samples are in its own file.
+fn pages() -> Vec<Rendered> {
+    [
+        login::samples(),
+        home::samples(),
+        new_request::samples(),
+        request::samples(),
+        requests::samples(),
+        audit::samples(),
+        errors::samples(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[test]
+fn every_page_renders_and_shows_free_text_as_text() {
+    for (name, html) in pages() {
+        if let Some(dir) = std::env::var_os("CURFEW_PAGES_DIR") {
+            std::fs::write(
+                Path::new(&dir).join(format!("{name}.html")),
+                html.replace("/static/app.css", "app.css"),
+            )
+            .unwrap();
+        }
+        assert!(
+            !html.contains("<script") && !html.contains("<img") && !html.contains("<b>"),
+            "{name} does not escape"
+        );
+        assert!(
+            !html.contains(" style=") && !html.contains(" onclick="),
+            "{name} has something that the CSP forbids"
+        );
+        assert_eq!(
+            html.matches("<h1").count(),
+            1,
+            "{name} has one heading of the first level"
+        );
+        assert!(
+            html.contains("<main id=\"main\"") && html.contains("href=\"#main\""),
+            "{name} has no way past the header"
+        );
+    }
+}
+
+#[test]
+fn every_field_has_a_label_and_every_complaint_stands_beside_its_field() {
+    let pages = pages();
+    let html = &pages
+        .iter()
+        .find(|(name, _)| *name == "new-invalid")
+        .unwrap()
+        .1;
+    for field in ["rule", "account", "minutes", "reason", "ticket"] {
+        assert!(
+            html.contains(&format!("for=\"{field}\"")) && html.contains(&format!("id=\"{field}\"")),
+            "{field}"
+        );
+    }
+    for field in ["minutes", "reason", "ticket"] {
+        assert!(
+            html.contains(&format!("id=\"{field}-wrong\""))
+                && html.contains(&format!("{field}-wrong\"")),
+            "{field}"
+        );
+    }
+    assert!(
+        html.contains("role=\"alert\"")
+            && html.contains("value=\"600\"")
+            && html.contains("value=\"nope\"")
+    );
+}
+
+#[test]
+fn the_account_is_shown_with_its_id_wherever_it_is_named() {
+    for (name, html) in pages() {
+        if html.contains("payments-prod") {
+            assert!(html.contains("111111111111"), "{name}");
+        }
+    }
+}
