@@ -3,7 +3,7 @@
 //! Where things are: `access`, `policy` and `audit` say what may happen (pure); `broker` is what
 //! people do, `engine` what time does, and `ledger` the transitions that both end in; `directory`
 //! is who people are; `postgres`, `aws` and `http` are the edges; `app` puts a service together and
-//! `cli` is the commands. `sandbox` is a pretend AWS that uses nothing of ours, and
+//! `cli` is the commands, `config` what they are told. `sandbox` is a pretend AWS that uses nothing of ours, and
 //! `private_postgres` runs a database for the demo and the tests.
 
 pub mod access;
@@ -13,6 +13,7 @@ pub mod aws;
 pub mod broker;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod directory;
 pub mod engine;
 pub mod http;
