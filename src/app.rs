@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use ipnet::IpNet;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,21 +25,22 @@ use crate::broker::policy::Offered;
 use crate::clock::Clock;
 use crate::directory::{Directory, Roles};
 use crate::engine::Engine;
-use crate::http::{PublicUrl, Web, router};
+use crate::http::{self, PublicUrl, Setup, Web, router};
 use crate::policy::Policy;
 use crate::postgres::change::Change;
 use crate::postgres::installation::{self, Installation, Kind};
-use crate::postgres::{Db, WAKE, bounded, sessions};
+use crate::postgres::{Db, WAKE, bounded, replicas, schema, sessions};
+use crate::preflight::{self, Warning, Warnings};
 use crate::settings::Settings;
-
-/// Connections of the acts and pages of one process.
-const CONNECTIONS: u32 = 20;
 
 /// Connections of its engine: one for each assignment that it works on at a time, and a few.
 const ENGINE_CONNECTIONS: u32 = 12;
 
 /// Longest sleep of the loop that lapses requests.
 const LAPSE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a process says that it runs.
+const WRITTEN_IN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often sessions that ran out are swept away.
 const SESSIONS_EVERY: Duration = Duration::from_mins(10);
@@ -60,6 +63,12 @@ pub struct Parts {
     pub roles: Roles,
     /// Where people reach it.
     pub public_url: PublicUrl,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections of its pages and acts.
+    pub connections: u32,
+    /// `/metrics` stands beside the pages, and not on an address of its own.
+    pub has_metrics: bool,
     /// Demo or production.
     pub kind: Kind,
     /// The text of the policy file; none keeps the one in force.
@@ -74,6 +83,7 @@ pub struct App {
     /// The engine.
     pub engine: Arc<Engine>,
     web: Web,
+    warnings: Warnings,
     database: PgConnectOptions,
 }
 
@@ -85,14 +95,20 @@ impl App {
     /// If the worlds differ, or the database or AWS can't be asked. A policy that is not good, or a
     /// directory that can't be copied, is logged and does not stop the start.
     pub async fn build(parts: Parts) -> anyhow::Result<Self> {
-        let db = Db::new(parts.database.clone(), CONNECTIONS, parts.clock);
+        let db = Db::new(parts.database.clone(), parts.connections, parts.clock);
         let instance = parts.aws.instance().await?;
         let world = Installation {
             kind: parts.kind.as_str().to_owned(),
             instance_arn: instance.arn.clone(),
             identity_store_id: instance.identity_store_id.clone(),
         };
+        let mut conn = db.conn().await.context("connect to the database")?;
+        if let Some(problem) = schema::find(&mut conn).await?.problem() {
+            anyhow::bail!(problem);
+        }
+        drop(conn);
         enter(&db, &world).await?;
+        let metrics = parts.aws.observer.metrics().clone();
         let directory = Directory {
             aws: parts.aws,
             instance,
@@ -135,19 +151,56 @@ impl App {
         }
         // Its own connections: no crowd of readers may keep endings waiting.
         let for_engine = Db::new(parts.database.clone(), ENGINE_CONNECTIONS, db.clock.clone());
-        let engine = Arc::new(Engine::new(for_engine, directory, parts.settings).await?);
-        let web = Web::new(
-            broker.clone(),
-            engine.clone(),
-            parts.public_url,
-            parts.kind == Kind::Demo,
-        );
-        Ok(Self {
+        let engine = Engine::new(for_engine, directory, parts.settings, metrics.clone()).await?;
+        let (engine, warnings) = (Arc::new(engine), Warnings::default());
+        let setup = Setup {
+            public_url: parts.public_url,
+            is_demo: parts.kind == Kind::Demo,
+            trusted_proxies: parts.trusted_proxies,
+            has_metrics: parts.has_metrics,
+        };
+        let web = Web::new(broker.clone(), engine.clone(), metrics, setup);
+        let app = Self {
             broker,
             engine,
             web,
+            warnings,
             database: parts.database,
-        })
+        };
+        app.write_in().await?;
+        app.look_for_warnings().await?;
+        Ok(app)
+    }
+
+    /// Writes that this process runs.
+    async fn write_in(&self) -> anyhow::Result<()> {
+        let db = &self.broker.db;
+        let mut conn = db.conn().await?;
+        let now = db.clock.now(&mut conn).await?;
+        replicas::write_in(&mut conn, self.engine.id(), preflight::VERSION, now).await?;
+        Ok(())
+    }
+
+    /// What should be put right, as last looked at.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.warnings.list()
+    }
+
+    /// Looks for what should be put right, and logs what was not known before.
+    ///
+    /// # Errors
+    /// If the database can't be asked.
+    pub async fn look_for_warnings(&self) -> anyhow::Result<()> {
+        let Broker { db, directory, .. } = &self.broker;
+        let mut conn = db.conn().await?;
+        let now = db.clock.now(&mut conn).await?;
+        let (aws, instance) = (&directory.aws, &directory.instance);
+        let found = preflight::warnings(&mut conn, aws, instance, now).await?;
+        for Warning { what, remedy } in self.warnings.replace(found) {
+            tracing::warn!(what, remedy, "something should be put right");
+        }
+        Ok(())
     }
 
     /// The routes, for tests that need no socket.
@@ -159,22 +212,37 @@ impl App {
     ///
     /// # Errors
     /// If the socket fails.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        metrics: Option<TcpListener>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let app = Arc::new(self);
+        let (engine, broker) = (app.engine.clone(), app.broker.clone());
         let tasks = TaskTracker::new();
         let (knocks, knock) = watch::channel(0_u64);
-        let (engine, broker) = (self.engine.clone(), self.broker.clone());
-        tasks.spawn(listen(self.database.clone(), knocks, stop.clone()));
+        tasks.spawn(listen(app.database.clone(), knocks, stop.clone()));
         tasks.spawn({
-            let (knock, stop) = (knock.clone(), stop.clone());
+            let (engine, knock, stop) = (engine.clone(), knock.clone(), stop.clone());
             async move { engine.run(knock, stop).await }
         });
-        tasks.spawn(until_stopped(stop.clone(), lapse(broker.clone(), knock)));
-        tasks.spawn(until_stopped(stop.clone(), copy_directory(broker.clone())));
-        tasks.spawn(until_stopped(
-            stop.clone(),
-            sweep_sessions(broker.db.clone()),
-        ));
-        let service = self
+        let stopping = |work| until_stopped(stop.clone(), work);
+        tasks.spawn(stopping(lapse(broker.clone(), knock).boxed()));
+        tasks.spawn(stopping(copy_directory(app.clone()).boxed()));
+        tasks.spawn(stopping(sweep_sessions(broker.db.clone()).boxed()));
+        tasks.spawn(stopping(keep_written_in(app.clone()).boxed()));
+        if let Some(listener) = metrics {
+            let (router, stop) = (http::metrics::router(app.web.clone()), stop.clone());
+            tasks.spawn(async move {
+                let serving = axum::serve(listener, router);
+                let served = serving.with_graceful_shutdown(stop.cancelled_owned());
+                if let Err(error) = served.await {
+                    tracing::error!(%error, "metrics are not served any more");
+                }
+            });
+        }
+        let service = app
             .router()
             .into_make_service_with_connect_info::<SocketAddr>();
         let serving =
@@ -190,7 +258,12 @@ impl App {
         stop.cancel();
         tasks.close();
         tasks.wait().await;
-        self.broker.db.pool.close().await;
+        let written_out =
+            async { replicas::write_out(&mut *broker.db.conn().await?, engine.id()).await };
+        if let Err(error) = written_out.await {
+            tracing::warn!(%error, "this replica could not be taken out of the list; it drops out by itself");
+        }
+        broker.db.pool.close().await;
         served
     }
 }
@@ -199,16 +272,9 @@ impl App {
 async fn enter(db: &Db, world: &Installation) -> anyhow::Result<()> {
     let mut change = Change::begin(db, Actor::System).await?;
     if let Some(found) = installation::find(change.conn()).await? {
-        anyhow::ensure!(
-            found == *world,
-            "this database belongs to another world and nothing was sent to AWS.\n  database: {} {} ({})\n  here:     {} {} ({})",
-            found.kind,
-            found.instance_arn,
-            found.identity_store_id,
-            world.kind,
-            world.instance_arn,
-            world.identity_store_id
-        );
+        if let Some(why) = found.differs_from(world) {
+            anyhow::bail!(why);
+        }
         return Ok(());
     }
     let now = change.now().await?;
@@ -290,7 +356,8 @@ async fn lapse(broker: Broker, mut knock: watch::Receiver<u64>) {
     }
 }
 
-async fn copy_directory(broker: Broker) {
+async fn copy_directory(app: Arc<App>) {
+    let broker = &app.broker;
     loop {
         tokio::time::sleep(broker.settings.directory_every).await;
         let copied = async {
@@ -298,12 +365,25 @@ async fn copy_directory(broker: Broker) {
                 .directory
                 .copy(&broker.db, &broker.roles, &BTreeSet::new())
                 .await?;
-            broker.end_of_disabled().await
+            broker.end_of_disabled().await?;
+            app.look_for_warnings().await
         };
         if let Err(error) = copied.await {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "the directory could not be copied; trying again"
+            );
+        }
+    }
+}
+
+async fn keep_written_in(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(WRITTEN_IN_EVERY).await;
+        if let Err(error) = app.write_in().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "this replica could not be written in; trying again"
             );
         }
     }

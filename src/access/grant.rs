@@ -253,6 +253,17 @@ impl Grant {
         }
     }
 
+    /// When access was to end, of a grant that is ending: its time, or the moment somebody ended it.
+    #[must_use]
+    pub fn end_due_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            GrantState::Ending {
+                window, ending_at, ..
+            } => Some(window.ends_at.min(ending_at)),
+            _ => None,
+        }
+    }
+
     /// When Identity Center confirmed it.
     #[must_use]
     pub fn active_at(&self) -> Option<DateTime<Utc>> {

@@ -6,6 +6,8 @@
 pub mod answer;
 pub mod directory;
 pub mod identity_center;
+pub mod management;
+pub mod observe;
 pub mod permit;
 
 use std::time::Duration;
@@ -15,6 +17,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, SdkConfig, retry::RetryConfig};
 
 use self::identity_center::IdentityCenter;
+use self::observe::Observer;
 
 /// The clients that Curfew uses.
 #[derive(Clone, Debug)]
@@ -27,6 +30,8 @@ pub struct Aws {
     pub organizations: aws_sdk_organizations::Client,
     /// Which account we run in.
     pub sts: aws_sdk_sts::Client,
+    /// What is seen of all their calls.
+    pub observer: Observer,
 }
 
 /// The Identity Center instance that the credentials lead to.
@@ -44,14 +49,21 @@ impl Aws {
     pub fn new(config: &SdkConfig) -> Self {
         // The SDK would sign at a time corrected by what AWS's answers seem to say. A signature from
         // the future lives longer than the wait after which an attempt counts as over (protocol S4).
+        let observer = Observer::default();
         let sso_admin = aws_sdk_ssoadmin::config::Builder::from(config)
             .disable_clock_skew_correction(true)
-            .build();
+            .interceptor(observer.clone());
+        let identity_store =
+            aws_sdk_identitystore::config::Builder::from(config).interceptor(observer.clone());
+        let organizations =
+            aws_sdk_organizations::config::Builder::from(config).interceptor(observer.clone());
+        let sts = aws_sdk_sts::config::Builder::from(config).interceptor(observer.clone());
         Self {
-            sso_admin: aws_sdk_ssoadmin::Client::from_conf(sso_admin),
-            identity_store: aws_sdk_identitystore::Client::new(config),
-            organizations: aws_sdk_organizations::Client::new(config),
-            sts: aws_sdk_sts::Client::new(config),
+            sso_admin: aws_sdk_ssoadmin::Client::from_conf(sso_admin.build()),
+            identity_store: aws_sdk_identitystore::Client::from_conf(identity_store.build()),
+            organizations: aws_sdk_organizations::Client::from_conf(organizations.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            observer,
         }
     }
 

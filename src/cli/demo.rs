@@ -23,6 +23,7 @@ use super::{policy, say, stop_signal};
 use crate::app::{App, Parts};
 use crate::aws::{self, Aws};
 use crate::clock::Clock;
+use crate::config;
 use crate::directory::Roles;
 use crate::http::PublicUrl;
 use crate::postgres::installation::{self, Kind};
@@ -149,11 +150,14 @@ async fn service(
             administrator_groups: ["curfew-admins".to_owned()].into(),
         },
         public_url,
+        trusted_proxies: Vec::new(),
+        connections: config::Database::default().connections,
+        has_metrics: true,
         kind: Kind::Demo,
         policy: Some(policy_text(folder)?),
     })
     .await?;
-    tokio::try_join!(app.run(web, stop.clone()), announce(&ready_at, stop))?;
+    tokio::try_join!(app.run(web, None, stop.clone()), announce(&ready_at, stop))?;
     Ok(())
 }
 

@@ -2,10 +2,13 @@
 //! or 2 (usage).
 
 mod audit;
+mod check;
 mod demo;
 mod demo_folder;
+mod migrate;
 mod policy;
 mod sandbox;
+mod serve;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -29,6 +32,10 @@ struct Arguments {
 enum Command {
     /// Show all of it on this machine: its own Postgres, a pretend AWS, people to sign in as
     Demo(demo::Arguments),
+    /// Run the service on a database and an organization of its own
+    Serve(serve::Arguments),
+    /// Bring the database's schema up to date, as its owner
+    Migrate(migrate::Arguments),
     /// Run the pretend AWS alone
     Sandbox(sandbox::Arguments),
     /// Work on a policy file
@@ -51,6 +58,8 @@ pub fn main() -> ExitCode {
     let ran = runtime.block_on(async {
         match arguments.command {
             Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
             Command::Policy(command) => policy::run(command).await,
             Command::Audit(command) => audit::run(command).await,

@@ -88,9 +88,11 @@ impl Engine {
                 );
                 ledger::activate(&mut change, &request, &mut grant).await?;
                 change.commit().await?;
+                self.metrics
+                    .activated((now - grant.start_at).to_std().unwrap_or_default());
                 Ok(Then::Again)
             }
-            Step::Gone => self.finish(change, &picture).await,
+            Step::Gone => self.finish(change, &picture, now).await,
             Step::SetStuck(_) | Step::GiveUp(_) => self.abandon(change, &picture, step, now).await,
             Step::Delete => self.delete(change, picture, now).await,
             Step::Create(grant) | Step::Join(grant) => {
@@ -124,7 +126,13 @@ impl Engine {
     }
 
     /// Confirmed gone: every ending grant is over, and the assignment is not ours any more.
-    async fn finish(&self, mut change: Change, picture: &Picture) -> anyhow::Result<Then> {
+    async fn finish(
+        &self,
+        mut change: Change,
+        picture: &Picture,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Then> {
+        let mut lags = Vec::new();
         for grant in picture
             .grants
             .iter()
@@ -136,6 +144,7 @@ impl Engine {
                     .request(request.id, &request.target)
                     .grant(grant.id),
             );
+            lags.extend(grant.end_due_at().map(|due_at| now - due_at));
             ledger::confirm_gone(&mut change, &request, &mut grant).await?;
         }
         assignments::let_go(
@@ -145,14 +154,13 @@ impl Engine {
         )
         .await?;
         change.wake();
-        if picture
-            .grants
-            .iter()
-            .any(|grant| grant.status() == GrantStatus::Ending)
-        {
-            change.commit().await?;
-        } else {
+        if lags.is_empty() {
             change.commit_bookkeeping().await?;
+        } else {
+            change.commit().await?;
+        }
+        for lag in lags {
+            self.metrics.ended(lag.to_std().unwrap_or_default());
         }
         Ok(Then::Again)
     }

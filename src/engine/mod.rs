@@ -38,6 +38,7 @@ use crate::audit::event::{Event, EventType};
 use crate::aws::answer::CallFailed;
 use crate::aws::identity_center::IdentityCenter;
 use crate::directory::Directory;
+use crate::metrics::Metrics;
 use crate::postgres::change::Change;
 use crate::postgres::lease::{self, Lease};
 use crate::postgres::{Db, assignments, installation, operations};
@@ -80,6 +81,7 @@ pub struct Engine {
     directory: Directory,
     identity_center: IdentityCenter,
     settings: Settings,
+    metrics: Metrics,
     holder: HolderId,
     calls: Mutex<Calls>,
     outstanding: Mutex<Outstanding>,
@@ -122,13 +124,19 @@ impl Engine {
     ///
     /// # Errors
     /// If the database can't be asked for the time.
-    pub async fn new(db: Db, directory: Directory, settings: Settings) -> anyhow::Result<Self> {
+    pub async fn new(
+        db: Db,
+        directory: Directory,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
         let now = db.clock.now(&mut *db.conn().await?).await?;
         let boot = db.clock.boot();
         Ok(Self {
             identity_center: directory.aws.identity_center(&directory.instance),
             directory,
             settings,
+            metrics,
             holder: HolderId::new(now),
             calls: Mutex::new(Calls::new(settings.calls_per_second, boot)),
             outstanding: Mutex::new(Outstanding::default()),
@@ -147,6 +155,25 @@ impl Engine {
     #[must_use]
     pub fn status(&self) -> Status {
         locked(&self.status).clone()
+    }
+
+    /// The id under which it takes the lease.
+    #[must_use]
+    pub fn id(&self) -> HolderId {
+        self.holder
+    }
+
+    /// Since its last pass, or since it was made.
+    #[must_use]
+    pub fn pass_age(&self) -> Duration {
+        let passed_at = locked(&self.status).passed_at;
+        self.db.clock.boot().saturating_sub(passed_at)
+    }
+
+    /// Passes finish, as they must.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.status().has_passed && self.pass_age() <= PASS_MUST_FINISH
     }
 
     /// One pass: keep the lease, then take every step that is due.

@@ -53,7 +53,7 @@ pub(super) async fn same_origin(State(web): State<Web>, request: Request, next: 
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     let headers = request.headers();
-    let is_ours = is_same_origin(headers, web.0.public_url.origin());
+    let is_ours = is_same_origin(headers, web.0.setup.public_url.origin());
     let comes_from_elsewhere = headers
         .get_all(SEC_FETCH_SITE)
         .iter()
@@ -131,7 +131,7 @@ pub(super) async fn headers(State(web): State<Web>, request: Request, next: Next
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if web.0.public_url.is_https() {
+    if web.0.setup.public_url.is_https() {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000; includeSubDomains"),

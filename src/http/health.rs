@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Web;
 use crate::policy::evaluate::DIRECTORY_MAX_AGE;
-use crate::postgres::{directory, policies};
+use crate::postgres::{directory, policies, schema};
 
 /// The process runs.
 pub(super) async fn alive() -> Json<serde_json::Value> {
@@ -51,11 +51,17 @@ async fn missing(web: &Web) -> anyhow::Result<Vec<String>> {
     if policies::find_in_force(&mut conn).await?.is_none() {
         missing.push("no policy is in force".to_owned());
     }
-    let engine = web.0.engine.status();
-    if let Some(why) = engine.halted {
+    if let Some(problem) = schema::find(&mut conn).await?.problem() {
+        missing.push(problem);
+    }
+    let engine = &web.0.engine;
+    let status = engine.status();
+    if let Some(why) = status.halted {
         missing.push(why);
-    } else if !engine.has_passed {
+    } else if !status.has_passed {
         missing.push("the engine has not finished a pass yet".to_owned());
+    } else if !engine.is_passing() {
+        missing.push("the engine's last pass is too long ago".to_owned());
     }
     Ok(missing)
 }

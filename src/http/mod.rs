@@ -5,24 +5,29 @@
 
 mod api;
 mod body;
+mod client;
 pub mod error;
 mod export;
 mod form;
 mod guard;
 mod health;
+pub mod metrics;
 mod page;
 mod pages;
-mod session;
+pub mod session;
+mod trace;
 mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::broker::Broker;
 use crate::engine::Engine;
+use crate::metrics::Metrics;
 
 /// What handlers work with.
 #[derive(Clone, Debug)]
@@ -32,8 +37,21 @@ pub struct Web(Arc<Inner>);
 struct Inner {
     broker: Broker,
     engine: Arc<Engine>,
-    public_url: PublicUrl,
-    is_demo: bool,
+    metrics: Metrics,
+    setup: Setup,
+}
+
+/// How this service meets the world.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where people reach it.
+    pub public_url: PublicUrl,
+    /// There is a sign-in without a password.
+    pub is_demo: bool,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `/metrics` stands beside the pages.
+    pub has_metrics: bool,
 }
 
 /// Where people reach this service: scheme, host and port, without a path.
@@ -101,12 +119,12 @@ impl TryFrom<String> for PublicUrl {
 impl Web {
     /// The web of this service. Only a demo has the sign-in without a password.
     #[must_use]
-    pub fn new(broker: Broker, engine: Arc<Engine>, public_url: PublicUrl, is_demo: bool) -> Self {
+    pub fn new(broker: Broker, engine: Arc<Engine>, metrics: Metrics, setup: Setup) -> Self {
         Self(Arc::new(Inner {
             broker,
             engine,
-            public_url,
-            is_demo,
+            metrics,
+            setup,
         }))
     }
 
@@ -117,7 +135,7 @@ impl Web {
 
 /// Every route.
 pub fn router(web: Web) -> Router {
-    let is_demo = web.0.is_demo;
+    let setup = web.0.setup.clone();
     let mut people = Router::new()
         // for whoever asks
         .route("/", get(pages::home::show))
@@ -142,7 +160,7 @@ pub fn router(web: Web) -> Router {
         // for everybody
         .route("/login", get(pages::login::show))
         .route("/logout", post(pages::login::sign_out));
-    if is_demo {
+    if setup.is_demo {
         let sign_in = post(pages::login::sign_in_demo).get(pages::login::show);
         people = people.route("/login/demo", sign_in);
     }
@@ -162,10 +180,13 @@ pub fn router(web: Web) -> Router {
             web.clone(),
             guard::one_cookie,
         ));
-    let without_session = Router::new()
+    let mut without_session = Router::new()
         .route("/static/app.css", get(page::style_sheet))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
+    if setup.has_metrics {
+        without_session = without_session.route("/metrics", get(metrics::show));
+    }
     with_session
         .merge(without_session)
         .fallback(error::no_such_page)
@@ -178,6 +199,10 @@ pub fn router(web: Web) -> Router {
         .layer(axum::middleware::from_fn_with_state(
             web.clone(),
             guard::headers,
+        ))
+        .layer(axum::middleware::from_fn_with_state(
+            web.clone(),
+            trace::trace,
         ))
         .with_state(web)
 }

@@ -51,7 +51,7 @@ impl Layout {
                 is_auditor: standings.is_auditor,
                 waiting,
             }),
-            is_demo: web.0.is_demo,
+            is_demo: web.0.setup.is_demo,
         })
     }
 
@@ -59,7 +59,7 @@ impl Layout {
     pub(super) fn signed_out(web: &Web) -> Self {
         Self {
             person: None,
-            is_demo: web.0.is_demo,
+            is_demo: web.0.setup.is_demo,
         }
     }
 }

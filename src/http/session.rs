@@ -5,7 +5,9 @@
 //! request: somebody who was disabled is signed out at once.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
@@ -17,7 +19,7 @@ use tower_sessions::session_store::{Error as StoreError, Result as StoreResult};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
 use super::error::Error;
-use super::{Inner, Web};
+use super::{Inner, Web, client};
 use crate::access::person::{Assurance, Channel, PersonId, SignedInPerson};
 use crate::postgres::{Db, directory, sessions};
 
@@ -29,7 +31,7 @@ const PERSON: &str = "person";
 
 /// Name of the cookie: `__Host-` binds it to this very host where there is TLS.
 pub(super) fn cookie_name(web: &Inner) -> &'static str {
-    if web.public_url.is_https() {
+    if web.setup.public_url.is_https() {
         "__Host-sid"
     } else {
         "sid"
@@ -41,7 +43,7 @@ pub(super) fn layer(web: &Web) -> SessionManagerLayer<Store> {
         db: web.broker().db.clone(),
     })
     .with_name(cookie_name(&web.0))
-    .with_secure(web.0.public_url.is_https())
+    .with_secure(web.0.setup.public_url.is_https())
     .with_http_only(true)
     .with_same_site(SameSite::Lax)
     .with_path("/")
@@ -161,6 +163,20 @@ pub(super) async fn start(session: &Session, by: &SignedInPerson) -> anyhow::Res
     Ok(())
 }
 
+/// Opens a session for somebody who proved who they are, outside any answer to a browser, and gives the
+/// value of its cookie.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn open(db: &Db, by: &SignedInPerson) -> anyhow::Result<String> {
+    let store = Arc::new(Store { db: db.clone() });
+    let session = Session::new(None, store, Some(Expiry::OnInactivity(LASTS)));
+    start(&session, by).await?;
+    session.save().await?;
+    let id = session.id().context("a session that was saved has an id")?;
+    Ok(id.to_string())
+}
+
 /// Somebody who is signed in.
 pub(super) struct SignedIn(pub(super) SignedInPerson);
 
@@ -202,18 +218,17 @@ impl FromRequestParts<Web> for MaybeSignedIn {
                 assurance: stored.assurance,
                 amr: stored.amr,
                 channel: if is_api { Channel::Api } else { Channel::Web },
-                ip: client_ip(parts),
+                ip: client_ip(parts, web),
             }
         })))
     }
 }
 
-/// The address of the other end of the connection.
-pub(super) fn client_ip(parts: &Parts) -> Option<IpAddr> {
-    parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(address)| address.ip().to_canonical())
+/// The address that somebody comes from.
+fn client_ip(parts: &Parts, web: &Web) -> Option<IpAddr> {
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let trusted = &web.0.setup.trusted_proxies;
+    Some(client::address(peer.ip(), &parts.headers, trusted))
 }
 
 /// The address, as a handler's argument.
@@ -222,8 +237,8 @@ pub(super) struct ClientIp(pub(super) Option<IpAddr>);
 impl FromRequestParts<Web> for ClientIp {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _web: &Web) -> Result<Self, Self::Rejection> {
-        Ok(Self(client_ip(parts)))
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Self::Rejection> {
+        Ok(Self(client_ip(parts, web)))
     }
 }
 

@@ -403,3 +403,16 @@ pub async fn names(conn: &mut PgConnection) -> sqlx::Result<(BTreeSet<String>, B
             .await?;
     Ok((groups.into_iter().collect(), sets.into_iter().collect()))
 }
+
+/// Every permission set of the copy, by name.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_permission_sets(conn: &mut PgConnection) -> sqlx::Result<Vec<PermissionSet>> {
+    sqlx::query_as!(
+        PermissionSet,
+        "select arn, name, session_seconds from permission_sets order by name, arn"
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -34,6 +34,28 @@ pub struct Installation {
     pub identity_store_id: String,
 }
 
+impl Installation {
+    /// What is different about another world; none if it is the same.
+    #[must_use]
+    pub fn differs_from(&self, here: &Self) -> Option<String> {
+        let words = |world: &Self| {
+            let Self {
+                kind,
+                instance_arn,
+                identity_store_id,
+            } = world;
+            format!("{kind} {instance_arn} ({identity_store_id})")
+        };
+        (self != here).then(|| {
+            format!(
+                "this database belongs to another world and nothing was sent to AWS.\n  database: {}\n  here:     {}",
+                words(self),
+                words(here)
+            )
+        })
+    }
+}
+
 /// The world of this database, if it has one.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::MIGRATOR;
+use super::schema::{self, Schema};
 
 /// Migrates as the owner. `runtime_role` is granted what the service does; `None` if the service
 /// runs as the owner.
@@ -16,6 +17,13 @@ pub async fn migrate(owner: &PgConnectOptions, runtime_role: Option<&str>) -> an
     let mut conn = PgConnection::connect_with(owner)
         .await
         .context("connect as the owner of the database")?;
+    match schema::find(&mut conn).await? {
+        Schema::Current | Schema::Missing | Schema::Behind { .. } => {}
+        other => anyhow::bail!(
+            "nothing was changed: {}",
+            other.problem().unwrap_or_default()
+        ),
+    }
     MIGRATOR
         .run(&mut conn)
         .await

@@ -9,14 +9,18 @@ pub mod audit;
 pub mod change;
 pub mod decisions;
 pub mod directory;
+pub mod figures;
 pub mod grants;
 pub mod installation;
 pub mod lease;
 pub mod migrate;
 pub mod operations;
+pub mod ownership;
 pub mod policies;
 pub mod refusals;
+pub mod replicas;
 pub mod requests;
+pub mod schema;
 pub mod sessions;
 
 use std::time::Duration;

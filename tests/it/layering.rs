@@ -30,16 +30,22 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// Module: the other modules of ours that it may name. Everything else is forbidden.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("access", &[]),
     ("policy", &["access"]),
     ("audit", &["access", "postgres"]),
     ("retry", &[]),
     ("settings", &["engine"]),
     ("clock", &[]),
-    ("postgres", &["access", "policy", "audit", "clock"]),
+    ("metrics", &[]),
+    ("config", &["directory", "http", "settings"]),
+    ("preflight", &["aws", "policy", "postgres"]),
+    (
+        "postgres",
+        &["access", "policy", "audit", "clock", "metrics"],
+    ),
     // The copy's shape belongs to the table that holds it.
-    ("aws", &["access", "policy", "postgres", "clock"]),
+    ("aws", &["access", "policy", "postgres", "clock", "metrics"]),
     ("directory", &["access", "aws", "postgres"]),
     ("ledger", &["access", "audit", "postgres", "settings"]),
     (
@@ -62,6 +68,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "aws",
             "directory",
             "ledger",
+            "metrics",
             "policy",
             "postgres",
             "retry",
@@ -70,7 +77,16 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ),
     (
         "http",
-        &["access", "audit", "broker", "engine", "policy", "postgres"],
+        &[
+            "access",
+            "audit",
+            "broker",
+            "engine",
+            "metrics",
+            "policy",
+            "postgres",
+            "preflight",
+        ],
     ),
     ("sandbox", &[]),
     ("private_postgres", &[]),
@@ -88,6 +104,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "http",
             "policy",
             "postgres",
+            "preflight",
             "settings",
         ],
     ),

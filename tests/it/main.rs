@@ -23,3 +23,4 @@ mod replicas;
 mod request_to_end;
 mod rules;
 mod security;
+mod serve;

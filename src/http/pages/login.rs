@@ -58,7 +58,7 @@ async fn list(web: &Web) -> Result<Vec<Listed>, Error> {
 }
 
 async fn page(web: &Web, next: &str, failed: bool) -> Result<Response, Error> {
-    let people = if web.0.is_demo {
+    let people = if web.0.setup.is_demo {
         list(web).await?
     } else {
         Vec::new()

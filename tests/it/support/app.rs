@@ -334,6 +334,9 @@ async fn build(
             administrator_groups: ["curfew-admins".to_owned()].into(),
         },
         public_url: PublicUrl::parse(ORIGIN).unwrap(),
+        trusted_proxies: Vec::new(),
+        connections: 20,
+        has_metrics: true,
         kind: Kind::Demo,
         policy: policy.map(str::to_owned),
     })

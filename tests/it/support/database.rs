@@ -58,13 +58,18 @@ impl Database {
         Self::from(TEMPLATE).await
     }
 
-    /// With nothing in it at all.
+    /// With nothing in it at all, and its owner for everything.
     pub(crate) async fn empty() -> Self {
-        let empty = Self::from("template0").await;
+        let empty = Self::unmigrated().await;
         Self {
             url: empty.owner_url.clone(),
             ..empty
         }
+    }
+
+    /// With nothing in it at all.
+    pub(crate) async fn unmigrated() -> Self {
+        Self::from("template0").await
     }
 
     async fn from(template: &str) -> Self {
@@ -83,8 +88,9 @@ impl Database {
     }
 
     /// Runs a statement as the owner.
-    pub(crate) async fn run(&self, sql: &'static str) {
+    pub(crate) async fn run(&self, sql: impl Into<String>) {
         let mut conn = PgConnection::connect_with(&self.owner).await.unwrap();
+        let sql = sqlx::AssertSqlSafe(sql.into());
         sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
         conn.close().await.unwrap();
     }

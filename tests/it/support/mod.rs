@@ -4,5 +4,6 @@ pub(crate) mod app;
 pub(crate) mod check;
 pub(crate) mod database;
 pub(crate) mod people;
+pub(crate) mod served;
 
 pub(crate) use app::TestApp;

@@ -1,0 +1,49 @@
+//! How much there is of what, for the metrics: a few counts, each by an index of live rows only.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{audit, directory, policies};
+use crate::metrics::Figures;
+
+/// Reads them.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn load(conn: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result<Figures> {
+    let grants = sqlx::query!(
+        r#"select status, count(*) as "count!" from grants
+           where status in ('scheduled', 'provisioning', 'active', 'ending') group by status order by status"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let overdue = sqlx::query!(
+        r#"select count(*) as "count!", min(ending_at) as since from grants
+           where status = 'ending' and overdue_at is not null"#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let others = sqlx::query!(
+        r#"select (select count(*) from requests where status = 'pending') as "pending!",
+                  (select count(*) from operations where status in ('intended', 'in_progress')) as "operations!",
+                  (select coalesce(expires_at > $1, false) from lease) as "is_led!""#,
+        now
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let since = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
+    Ok(Figures {
+        grants: grants
+            .into_iter()
+            .map(|row| (row.status, row.count))
+            .collect(),
+        overdue: overdue.count,
+        overdue_oldest: overdue.since.map(since).unwrap_or_default(),
+        pending: others.pending,
+        operations: others.operations,
+        is_led: others.is_led,
+        directory_age: directory::copied_at(&mut *conn).await?.map(since),
+        has_policy: policies::version_in_force(&mut *conn).await?.is_some(),
+        events: audit::load_head(conn).await?.seq,
+    })
+}

@@ -1,0 +1,281 @@
+//! `curfew serve`, `serve --check` and `migrate`: what they do, and what they say when they can't.
+
+use chrono::TimeDelta;
+use curfew::access::id::HolderId;
+use curfew::access::person::{Assurance, Channel, SignedInPerson};
+use curfew::clock::Clock;
+use curfew::http::session;
+use curfew::postgres::lease::{self, Lease};
+use curfew::postgres::{Db, directory, replicas};
+use reqwest::Method;
+
+use crate::support::TestApp;
+use crate::support::database::Database;
+use crate::support::served::Operator;
+
+fn db(operator: &Operator) -> Db {
+    Db::new(operator.database.runtime.clone(), 2, Clock::Postgres)
+}
+
+/// A session in the product's own store.
+async fn signed_in(db: &Db, email: &str) -> String {
+    let mut conn = db.conn().await.unwrap();
+    let person = directory::find_person_by_email(&mut conn, email)
+        .await
+        .unwrap();
+    drop(conn);
+    let by = SignedInPerson {
+        person: person.unwrap(),
+        assurance: Assurance::PhishingResistant,
+        amr: vec!["hwk".to_owned()],
+        channel: Channel::Web,
+        ip: None,
+    };
+    session::open(db, &by).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_service_runs_on_its_own_database_and_has_nothing_of_the_demo() {
+    let operator = Operator::new("serve", Database::create().await).await;
+    let served = operator.serve().await;
+    for (method, path) in [
+        (Method::GET, "/login/demo"),
+        (Method::POST, "/login/demo"),
+        (Method::GET, "/_sandbox/"),
+        (Method::GET, "/_sandbox/assignments"),
+        (Method::GET, "/metrics/"),
+    ] {
+        let (status, said) = served.ask(method, path, None).await;
+        assert_eq!(status, 404, "{path}: {said}");
+    }
+    let (status, login) = served.get("/login", None).await;
+    assert!(status == 200 && !login.contains("login/demo"), "{login}");
+    let db = db(&operator);
+    let engineer = signed_in(&db, "engineer@example.com").await;
+    let (status, home) = served.get("/", Some(&engineer)).await;
+    assert!(
+        status == 200 && home.contains("engineer@example.com"),
+        "{home}"
+    );
+    assert!(!home.contains("Demo:"), "{home}");
+    let (status, metrics) = served.get("/metrics", None).await;
+    assert!(
+        status == 200 && metrics.contains("curfew_engine_leads 1"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("curfew_aws_calls_total{operation=\"ListInstances\",outcome=\"ok\"}"));
+    assert!(!metrics.contains('@'), "metrics name nobody");
+    let mut conn = db.conn().await.unwrap();
+    let now = db.clock.now(&mut conn).await.unwrap();
+    assert_eq!(replicas::list(&mut conn, now).await.unwrap().len(), 1);
+    assert!(served.stop().await.success());
+    // A stop leaves nothing to wait for: no lease, no replica.
+    assert_eq!(replicas::list(&mut conn, now).await.unwrap(), []);
+    let (other, ttl) = (HolderId::new(now), TimeDelta::seconds(6));
+    let taken = lease::hold(&mut conn, other, now, ttl).await.unwrap();
+    assert_eq!(taken, Lease::Taken);
+    drop(conn);
+    db.pool.close().await;
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn check_says_what_is_well_and_what_is_not_and_changes_nothing() {
+    let operator = Operator::new("check", Database::unmigrated().await).await;
+    let (is_ok, said) = operator.run(&["serve", "--check"]).await;
+    assert!(
+        !is_ok && said.contains("FAIL  database") && said.contains("curfew migrate"),
+        "{said}"
+    );
+    let (is_ok, said) = operator.run(&["migrate"]).await;
+    assert!(is_ok, "{said}");
+    let (is_ok, said) = operator.run(&["serve", "--check"]).await;
+    // The tests' Postgres is quick and forgetful, and the check says so.
+    assert!(!is_ok && said.matches("FAIL ").count() == 1, "{said}");
+    for line in [
+        "FAIL  database       fsync or synchronous_commit is off",
+        "ok    aws            Identity Center arn:aws:sso:::instance/",
+        "ok    directory      7 people, 4 groups, 5 accounts, 3 permission sets",
+        "ok    policy         2 rules",
+        "warn  policy         the permission set staging-admin has role sessions of 240 minutes",
+        "warn  aws            calls go to http://127.0.0.1:",
+        "ok    database       the schema is the one that this version needs",
+    ] {
+        assert!(
+            said.lines().any(|found| found.starts_with(line)),
+            "{line}\nin\n{said}"
+        );
+    }
+    operator.write("policy.toml", "[[rule]]\nname = 1");
+    operator.configure("[aws]\noutstanding = 15");
+    let (is_ok, said) = operator.run(&["serve", "--check"]).await;
+    assert!(!is_ok && said.contains("FAIL  policy"), "{said}");
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_as_it_must_be_is_named_and_left_alone() {
+    let operator = Operator::new("databases", Database::create().await).await;
+    let undo = "delete from _sqlx_migrations where version = 99990101000000;
+                update _sqlx_migrations set success = true";
+    for (what, wrong, said_to_do) in [
+        (
+            "a newer schema",
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             values (99990101000000, 'later', true, '', 0)",
+            "start the newer version here",
+        ),
+        (
+            "a migration half done",
+            "update _sqlx_migrations set success = false where version = 20261124000000",
+            "restore the backup from before it",
+        ),
+    ] {
+        operator.database.run(wrong).await;
+        for words in [&["serve"][..], &["serve", "--check"], &["migrate"]] {
+            let (is_ok, said) = operator.run(words).await;
+            assert!(
+                !is_ok && said.contains(said_to_do),
+                "{what}, {words:?}: {said}"
+            );
+        }
+        operator.database.run(undo).await;
+    }
+    for (what, world) in [
+        (
+            "a demo's",
+            "(true, 'demo', 'arn:aws:sso:::instance/ssoins-1', 'd-1', now())",
+        ),
+        (
+            "another organization's",
+            "(true, 'production', 'arn:aws:sso:::instance/ssoins-1', 'd-1', now())",
+        ),
+    ] {
+        operator.database.run("delete from installation").await;
+        let wrong = format!("insert into installation values {world}");
+        operator.database.run(wrong).await;
+        for words in [&["serve"][..], &["serve", "--check"]] {
+            let (is_ok, said) = operator.run(words).await;
+            assert!(
+                !is_ok && said.contains("another world"),
+                "{what}, {words:?}: {said}"
+            );
+        }
+    }
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_configured_wrongly_is_named_before_anything_runs() {
+    let operator = Operator::new("configured", Database::create().await).await;
+    for (wrong, named) in [
+        ("nonsense = 1", "nonsense"),
+        ("trusted_proxies = 'everybody'", "trusted_proxies"),
+        ("[database]\nconnections = 'many'", "database.connections"),
+    ] {
+        operator.configure(wrong);
+        for words in [&["serve"][..], &["serve", "--check"], &["migrate"]] {
+            let (is_ok, said) = operator.run(words).await;
+            assert!(
+                !is_ok && said.contains(named) && said.contains("curfew.toml"),
+                "{words:?}: {said}"
+            );
+        }
+    }
+    operator.configure("");
+    let mut elsewhere = operator.command(&["serve"]);
+    elsewhere.env("DATABASE_URL", "postgres://curfew@db.example.com/curfew");
+    let output = elsewhere.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("sslmode=verify-full"),
+        "{said}"
+    );
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_is_not_good_stops_no_service() {
+    let operator = Operator::new("bad-policy", Database::create().await).await;
+    operator.write("policy.toml", "[[rule]]\nname = 1");
+    // Never ready, because nothing can be asked for; alive, because endings go on.
+    let served = operator.start().await;
+    let (status, missing) = served.get("/readyz", None).await;
+    assert!(
+        status == 503 && missing.contains("no policy is in force"),
+        "{missing}"
+    );
+    assert_eq!(served.get("/healthz", None).await.0, 200);
+    assert!(served.stop().await.success());
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn migrate_gives_the_runtime_role_what_the_service_does_and_no_more() {
+    let operator = Operator::new("migrate", Database::unmigrated().await).await;
+    let (is_ok, said) = operator.run(&["migrate"]).await;
+    assert!(is_ok && said.contains("The schema is up to date"), "{said}");
+    let (is_ok, said) = operator.run(&["migrate"]).await;
+    assert!(is_ok, "a second time is no harm: {said}");
+    operator.serve().await.stop().await;
+    let (_, said) = operator.run(&["serve", "--check"]).await;
+    assert!(!said.contains("owner of its tables"), "{said}");
+    // Without a role of its own the service works too, and is warned of.
+    let mut alone = operator.command(&["migrate"]);
+    alone.env("DATABASE_URL", &operator.database.owner_url);
+    assert!(alone.output().unwrap().status.success());
+    let mut alone = operator.command(&["serve", "--check"]);
+    alone.env("DATABASE_URL", &operator.database.owner_url);
+    let checked = tokio::task::spawn_blocking(move || alone.output());
+    let said = checked.await.unwrap().unwrap().stdout;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("owner of its tables"), "{said}");
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn two_versions_on_one_database_are_said_and_a_newer_schema_too() {
+    let app = TestApp::start().await;
+    app.tick().await;
+    let warned = |app: &TestApp| app.app.warnings();
+    assert!(
+        warned(&app)
+            .iter()
+            .all(|warning| !warning.what.contains("different versions"))
+    );
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    replicas::write_in(&mut conn, HolderId::new(app.now()), "9.9.9", app.now())
+        .await
+        .unwrap();
+    drop(conn);
+    app.app.look_for_warnings().await.unwrap();
+    assert!(
+        warned(&app)
+            .iter()
+            .any(|warning| warning.what.contains("9.9.9"))
+    );
+    // It stops being seen, and being warned of.
+    app.advance(TimeDelta::seconds(31));
+    app.app.look_for_warnings().await.unwrap();
+    assert!(
+        warned(&app)
+            .iter()
+            .all(|warning| !warning.what.contains("9.9.9"))
+    );
+    let engineer = app.sign_in("engineer").await;
+    app.tick().await;
+    engineer.get("/readyz").await.expect(200);
+    let later =
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (99990101000000, 'later', true, '', 0)";
+    app.database.run(later).await;
+    app.app.look_for_warnings().await.unwrap();
+    assert!(
+        warned(&app)
+            .iter()
+            .any(|warning| warning.remedy.contains("Replace this replica"))
+    );
+    let ready = engineer.get("/readyz").await.expect(503);
+    assert!(ready.text().contains("newer Curfew"), "{}", ready.text());
+    app.finish().await;
+}
