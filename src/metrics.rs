@@ -397,4 +397,35 @@ mod tests {
             assert!(!text.contains(name), "{name}");
         }
     }
+
+    #[test]
+    fn every_metric_that_the_manual_alerts_on_exists() {
+        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+        let manual = std::fs::read_to_string(format!("{root}/docs/install.md")).unwrap();
+        let metrics = Metrics::default();
+        metrics.called("x", "ok", Duration::ZERO);
+        let figures = Figures {
+            directory_age: Some(Duration::ZERO),
+            ..Figures::default()
+        };
+        let text = metrics.encode(PROCESS, Some(&figures)).unwrap();
+        let is_of_name = |at: char| at.is_ascii_lowercase() || at == '_';
+        let named: Vec<&str> = manual
+            .split('`')
+            .filter(|code| code.starts_with("curfew_"))
+            .map(|code| code.split(|at| !is_of_name(at)).next().unwrap())
+            .filter(|name| !name.ends_with("owner"))
+            .collect();
+        assert!(named.len() > 5, "{named:?}");
+        for name in named {
+            let is_there = text.lines().any(|line| {
+                let rest = line.strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+            });
+            assert!(
+                is_there,
+                "docs/install.md names {name}, which does not exist"
+            );
+        }
+    }
 }
