@@ -1,5 +1,11 @@
-//! Logs: on standard error, text on a terminal and JSON otherwise. Fields are named as the audit log
-//! names them (`request.id`, `grant.id`, `account.id`); nothing secret and no free text goes in.
+//! Logs: on standard error, text on a terminal and JSON otherwise. Nothing secret and no free text of
+//! people goes in.
+//!
+//! One name per thing, the same as in the audit log: `request.id`, `grant.id`, `assignment.id`,
+//! `operation.id`, `account.id`, `policy.version`. `http.route`, `http.method` and `http.status` are of
+//! an answer; `error` is a failure with all its causes, `reference` what a person was told of it.
+//! Durations carry their unit (`took_ms`, `seconds`). An error is something to act on, a warning
+//! something that is tried again or should be put right, and a failure is logged once.
 
 use std::io::IsTerminal as _;
 

@@ -8,6 +8,8 @@ use curfew::http::session;
 use curfew::postgres::lease::{self, Lease};
 use curfew::postgres::{Db, directory, replicas};
 use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::TestApp;
 use crate::support::database::Database;
@@ -76,6 +78,33 @@ async fn a_service_runs_on_its_own_database_and_has_nothing_of_the_demo() {
     assert_eq!(taken, Lease::Taken);
     drop(conn);
     db.pool.close().await;
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn a_stop_finishes_the_request_in_hand() {
+    let operator = Operator::new("stop", Database::create().await).await;
+    let served = operator.serve().await;
+    let address = served.origin.trim_start_matches("http://");
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /requests HTTP/1.1\r\nhost: {address}\r\nsec-fetch-site: same-origin\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\
+         expect: 100-continue\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // It says so once it reads the body: now the request is in its hand.
+    let mut goes_on = [0; 25];
+    connection.read_exact(&mut goes_on).await.unwrap();
+    assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.write_all(b"rule=").await.unwrap();
+    served.terminate();
+    served.is_closed().await;
+    connection.write_all(b"later").await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    assert!(served.stop().await.success());
     operator.finish().await;
 }
 

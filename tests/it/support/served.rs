@@ -200,9 +200,25 @@ impl Served {
     }
 
     /// Asks it to stop, as a supervisor does.
-    pub(crate) async fn stop(mut self) -> ExitStatus {
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Takes connections no more.
+    pub(crate) async fn is_closed(&self) {
+        let address = self.origin.trim_start_matches("http://");
+        let closed = async {
+            while tokio::net::TcpStream::connect(address).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
+        self.terminate();
         let ended = tokio::task::spawn_blocking(move || self.child.wait());
         tokio::time::timeout(PATIENCE, ended)
             .await
