@@ -101,6 +101,13 @@ pub struct RuleGroups {
     pub approvers: BTreeSet<String>,
 }
 
+impl RuleGroups {
+    /// The groups whose members may agree: one that also lets people ask does not count.
+    pub fn approving(&self) -> impl Iterator<Item = &String> {
+        self.approvers.difference(&self.requesters)
+    }
+}
+
 /// The group through which this person may approve the request, or why not. Only a group that is
 /// not among those that let people ask counts.
 ///
@@ -119,8 +126,7 @@ pub fn qualifying_group(
         return Err(NotQualified::Disabled);
     }
     groups
-        .approvers
-        .difference(&groups.requesters)
+        .approving()
         .find(|group| standing.groups.contains(*group))
         .cloned()
         .ok_or(NotQualified::NotAnApprover)

@@ -4,8 +4,6 @@
 //! approved with its grant. Events: `request.created`, then perhaps `request.approved` and
 //! `grant.scheduled`; or `request.refused`.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 
 use super::{ActError, Broker, Kind, Refused};
@@ -98,12 +96,9 @@ impl Broker {
         let groups = rule.and_then(|rule| in_force.groups(rule).ok());
         let approvers = match &groups {
             Some(groups) => {
-                let approving = groups
-                    .approvers
-                    .difference(&groups.requesters)
-                    .cloned()
-                    .collect::<BTreeSet<_>>();
-                directory::count_members(&mut conn, &approving, &by.person.id).await?
+                directory::find_approvers(&mut conn, groups, &by.person.id)
+                    .await?
+                    .count
             }
             None => 0,
         };

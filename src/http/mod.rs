@@ -182,6 +182,7 @@ pub fn router(web: Web) -> Router {
         ));
     let mut without_session = Router::new()
         .route("/static/app.css", get(page::style_sheet))
+        .route("/static/app.js", get(page::script))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
     if setup.has_metrics {

@@ -159,17 +159,29 @@ pub(super) fn safe_next(next: Option<&str>) -> &str {
 
 /// The style sheet.
 pub(super) async fn style_sheet() -> Response {
+    asset(
+        "text/css; charset=utf-8",
+        include_str!("../../static/app.css"),
+    )
+}
+
+/// The script.
+pub(super) async fn script() -> Response {
+    asset(
+        "text/javascript; charset=utf-8",
+        include_str!("../../static/app.js"),
+    )
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/css; charset=utf-8"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=300"),
         ),
     ];
-    (headers, include_str!("../../static/app.css")).into_response()
+    (headers, text).into_response()
 }
 
 #[cfg(test)]

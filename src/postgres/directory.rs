@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::access::decision::RuleGroups;
 use crate::access::person::{Person, PersonId};
 use crate::policy::facts::Account;
 
@@ -308,25 +309,44 @@ pub async fn group_ids(
     Ok(rows.into_iter().map(|row| (row.name, row.id)).collect())
 }
 
-/// How many enabled people other than `except` are in any of these groups.
+/// Who could agree to a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Approvers {
+    /// How many.
+    pub count: usize,
+    /// How many of them have an e-mail address.
+    pub with_email: usize,
+    /// The names of some, in order.
+    pub names: Vec<String>,
+}
+
+/// Who could agree to a request of `requester` under a rule with these groups: enabled people other
+/// than the requester.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn count_members(
+pub async fn find_approvers(
     conn: &mut PgConnection,
-    groups: &BTreeSet<String>,
-    except: &PersonId,
-) -> sqlx::Result<usize> {
-    let groups: Vec<String> = groups.iter().cloned().collect();
-    let count = sqlx::query_scalar!(
-        r#"select count(distinct people.id) as "count!" from memberships join people on people.id = person_id
-           where group_id = any($1) and enabled and people.id <> $2"#,
+    groups: &RuleGroups,
+    requester: &PersonId,
+) -> sqlx::Result<Approvers> {
+    let groups: Vec<String> = groups.approving().cloned().collect();
+    let row = sqlx::query!(
+        r#"select count(*) as "count!", count(*) filter (where email <> '') as "with_email!",
+                  coalesce((array_agg(name order by name, id))[1:5], '{}') as "names!"
+           from people
+           where enabled and id <> $2
+             and exists (select from memberships where person_id = people.id and group_id = any($1))"#,
         &groups,
-        except.as_str()
+        requester.as_str()
     )
     .fetch_one(conn)
     .await?;
-    Ok(usize::try_from(count).unwrap_or(0))
+    Ok(Approvers {
+        count: usize::try_from(row.count).unwrap_or(0),
+        with_email: usize::try_from(row.with_email).unwrap_or(0),
+        names: row.names,
+    })
 }
 
 /// The account with this id.

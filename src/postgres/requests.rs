@@ -196,6 +196,30 @@ pub async fn find_open(
     }
 }
 
+/// The rules and accounts that this person asked for lately, newest first; those with an open request
+/// left out. It looks at the latest hundred requests.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_asked_lately(
+    conn: &mut PgConnection,
+    requester: &PersonId,
+) -> sqlx::Result<Vec<(String, String)>> {
+    let rows = sqlx::query!(
+        "select rule, account_id
+         from (select rule, account_id, is_open, row_number() over (order by id desc) as place
+               from requests where requester_id = $1 order by id desc limit 100) latest
+         group by rule, account_id having not bool_or(is_open) order by min(place) limit 20",
+        requester.as_str()
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.rule, row.account_id))
+        .collect())
+}
+
 /// How many open requests this person has.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 mod support;
 
 mod approvals;
+mod asking;
 mod audit_log;
 mod bad_input;
 mod clocks;

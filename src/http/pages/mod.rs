@@ -4,6 +4,7 @@
 //! What a page says is worked out by pure functions (`words`, `events`, and the page structs), so that
 //! the words are tested without a database. Templates escape everything; none says `safe`.
 
+mod accounts;
 pub(super) mod acts;
 pub(super) mod approvals;
 pub(super) mod audit;
@@ -13,6 +14,7 @@ mod gallery;
 pub(super) mod home;
 pub(super) mod login;
 pub(super) mod new_request;
+mod offers;
 pub(super) mod request;
 pub(super) mod requests;
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The form that asks for access. It offers only what could be had: the rules that let this person
 //! ask, and the accounts that those reach. Whether it is granted is for the broker to say; its no
 //! brings the form back with what was typed, and each complaint beside its field.
-
-use std::collections::{BTreeMap, BTreeSet};
+//!
+//! The account is typed: an id, a name or a part of either. A text that could mean several accounts
+//! comes back with them to choose from. The broker itself takes nothing but ids.
 
 use askama::Template;
 use axum::extract::State;
@@ -10,23 +11,29 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::words;
-use crate::access::person::{Assurance, SignedInPerson};
+use super::accounts::{AccountOffer, MOST_TYPED, is_id};
+use super::offers::{Basis, Offers};
+use crate::access::person::SignedInPerson;
 use crate::broker::ActError;
 use crate::http::Web;
 use crate::http::error::{Error, Problem};
 use crate::http::form::{Form, Search};
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
-use crate::policy::Rule;
 use crate::policy::ask::Ask;
 use crate::policy::check::REASON_MAX_CHARS;
-use crate::policy::evaluate::askable;
-use crate::policy::facts::{Account, InForce};
-use crate::postgres::{directory, policies};
 
 /// Minutes that the form starts with, if the rules allow as many.
 const USUAL_MINUTES: u32 = 30;
+
+/// Minutes that people often want; a rule's maximum goes with them.
+const PRESETS: [u32; 3] = [15, 30, 60];
+
+/// Most accounts that the page carries for typing ahead: a page stays light. More are still found.
+const MOST_LISTED: usize = 2000;
+
+/// Most accounts to choose from when a text could mean several.
+const MOST_CHOICES: usize = 20;
 
 /// The fields, in the form and in a link that fills it in.
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +41,8 @@ const USUAL_MINUTES: u32 = 30;
 pub(in crate::http) struct Fields {
     rule: String,
     account: String,
+    /// Id of the account that was chosen where `account` could mean several.
+    choice: String,
     minutes: String,
     reason: String,
     ticket: String,
@@ -41,150 +50,13 @@ pub(in crate::http) struct Fields {
 
 impl From<Fields> for Ask {
     fn from(fields: Fields) -> Self {
-        let Fields {
-            rule,
-            account,
-            minutes,
-            reason,
-            ticket,
-        } = fields;
         Self {
-            rule,
-            account,
-            minutes,
-            reason,
-            ticket,
+            rule: fields.rule,
+            account: fields.account,
+            minutes: fields.minutes,
+            reason: fields.reason,
+            ticket: fields.ticket,
         }
-    }
-}
-
-/// A rule that this person may ask under.
-#[derive(Debug)]
-pub(super) struct RuleOffer {
-    pub(super) name: String,
-    pub(super) description: String,
-    pub(super) permission_set: String,
-    pub(super) max_minutes: u32,
-    pub(super) reason_min_chars: u32,
-    pub(super) approvals: u32,
-    pub(super) approvers: String,
-    pub(super) pending: String,
-    /// What it says about tickets.
-    pub(super) ticket: String,
-    /// What it needs, if this person signed in too weakly for it.
-    pub(super) needs: Option<&'static str>,
-    pub(super) is_chosen: bool,
-}
-
-impl RuleOffer {
-    fn approvals_in_words(&self) -> String {
-        words::counted(i64::from(self.approvals), "approval")
-    }
-}
-
-/// Accounts that are reached by the same rules.
-#[derive(Debug)]
-pub(super) struct AccountGroup {
-    /// Which rules.
-    pub(super) rules: String,
-    pub(super) accounts: Vec<AccountOffer>,
-}
-
-#[derive(Debug)]
-pub(super) struct AccountOffer {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) is_chosen: bool,
-}
-
-/// Everything that can be chosen.
-#[derive(Debug, Default)]
-pub(super) struct Offers {
-    pub(super) rules: Vec<RuleOffer>,
-    pub(super) accounts: Vec<AccountGroup>,
-    pub(super) most_minutes: u32,
-}
-
-impl Offers {
-    /// What these rules and accounts offer; what was chosen before, or is the only choice, is chosen.
-    pub(super) fn of(
-        in_force: &InForce,
-        groups: &BTreeSet<String>,
-        accounts: &[Account],
-        assurance: Assurance,
-        ask: &Ask,
-    ) -> Self {
-        let mut by_rules: BTreeMap<Vec<&str>, Vec<&Account>> = BTreeMap::new();
-        let mut rules: Vec<&Rule> = Vec::new();
-        let askable: Vec<&Rule> = askable(in_force, groups).collect();
-        for account in accounts.iter().filter(|account| account.is_active) {
-            let reaching: Vec<&Rule> = askable
-                .iter()
-                .copied()
-                .filter(|rule| rule.reaches(account))
-                .collect();
-            if !reaching.is_empty() {
-                by_rules
-                    .entry(reaching.iter().map(|rule| rule.name.as_str()).collect())
-                    .or_default()
-                    .push(account);
-                rules.extend(reaching);
-            }
-        }
-        let used: BTreeSet<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
-        let is_only_rule = used.len() == 1;
-        let is_only_account = by_rules.values().map(Vec::len).sum::<usize>() == 1;
-        let rules: Vec<RuleOffer> = askable
-            .into_iter()
-            .filter(|rule| used.contains(rule.name.as_str()))
-            .map(|rule| offer(rule, assurance, is_only_rule || rule.name == ask.rule))
-            .collect();
-        let accounts = by_rules.into_iter().map(|(rules, accounts)| AccountGroup {
-            rules: rules.join(" or "),
-            accounts: accounts
-                .into_iter()
-                .map(|account| AccountOffer {
-                    id: account.id.clone(),
-                    name: account.name.clone(),
-                    is_chosen: is_only_account || account.id == ask.account.trim(),
-                })
-                .collect(),
-        });
-        Self {
-            accounts: accounts.collect(),
-            most_minutes: rules.iter().map(|rule| rule.max_minutes).max().unwrap_or(0),
-            rules,
-        }
-    }
-}
-
-fn offer(rule: &Rule, assurance: Assurance, is_chosen: bool) -> RuleOffer {
-    let ticket = match &rule.ticket {
-        None => "A ticket is optional".to_owned(),
-        Some(ticket) => {
-            let needed = if ticket.required {
-                "needed"
-            } else {
-                "optional"
-            };
-            match &ticket.pattern {
-                Some(pattern) => format!("A ticket is {needed} and looks like {pattern}"),
-                None => format!("A ticket is {needed}"),
-            }
-        }
-    };
-    RuleOffer {
-        name: rule.name.clone(),
-        description: rule.description.clone(),
-        permission_set: rule.permission_set.clone(),
-        max_minutes: rule.max_minutes,
-        reason_min_chars: rule.reason_min_chars,
-        approvals: rule.approvals,
-        approvers: rule.approvers.join(" or "),
-        pending: words::duration(chrono::TimeDelta::minutes(i64::from(rule.pending_minutes))),
-        ticket,
-        needs: (assurance < rule.assurance).then(|| rule.assurance.in_words()),
-        is_chosen,
     }
 }
 
@@ -199,6 +71,27 @@ pub(super) struct Page {
 }
 
 impl Page {
+    pub(super) fn of(
+        layout: Layout,
+        offers: Offers,
+        ask: Ask,
+        mut problem: Option<Problem>,
+    ) -> Self {
+        let of_account = problem
+            .iter_mut()
+            .flat_map(|problem| &mut problem.fields)
+            .find(|(field, ..)| field == "account");
+        if let (Some((.., text)), Some(advice)) = (of_account, offers.advice(&ask)) {
+            *text = advice;
+        }
+        Self {
+            layout,
+            offers,
+            ask,
+            problem,
+        }
+    }
+
     /// What is wrong with a field.
     fn wrong(&self, field: &str) -> Option<&str> {
         let fields = self
@@ -218,48 +111,37 @@ impl Page {
         let first = lengths.next()?;
         lengths.all(|length| length == first).then_some(first)
     }
-}
 
-async fn page(
-    web: &Web,
-    by: &SignedInPerson,
-    ask: Ask,
-    problem: Option<Problem>,
-) -> Result<Response, Error> {
-    let layout = Layout::of(web, by).await?;
-    let mut conn = web.broker().db.conn().await?;
-    let in_force = policies::find_in_force(&mut conn).await?;
-    let groups: BTreeSet<String> = directory::groups_of(&mut conn, &by.person.id)
-        .await?
-        .into_keys()
-        .collect();
-    let offers = match in_force {
-        Some(in_force) => {
-            let accounts = directory::list_accounts(&mut conn).await?;
-            Offers::of(&in_force, &groups, &accounts, by.assurance, &ask)
+    /// The accounts that the page carries for typing ahead.
+    fn listed(&self) -> &[AccountOffer] {
+        let listed = self.offers.accounts.len().min(MOST_LISTED);
+        &self.offers.accounts[..listed]
+    }
+
+    /// The accounts to choose from, if the text could mean several; and how many more there are.
+    fn choices(&self) -> (Vec<&AccountOffer>, usize) {
+        let mut found = if self.wrong("account").is_some() {
+            self.offers.found(&self.ask)
+        } else {
+            Vec::new()
+        };
+        if found.len() == 1 {
+            found.clear();
         }
-        None => Offers::default(),
-    };
-    let status = problem
-        .as_ref()
-        .map_or(StatusCode::OK, |problem| problem.status);
-    let ask = if problem.is_none() && ask.minutes.is_empty() {
-        Ask {
-            minutes: USUAL_MINUTES.min(offers.most_minutes).to_string(),
-            ..ask
-        }
-    } else {
-        ask
-    };
-    render(
-        status,
-        &Page {
-            layout,
-            offers,
-            ask,
-            problem,
-        },
-    )
+        let more = found.len().saturating_sub(MOST_CHOICES);
+        found.truncate(MOST_CHOICES);
+        (found, more)
+    }
+
+    /// Minutes to choose from.
+    fn presets(&self) -> Vec<u32> {
+        let most = self.offers.most_minutes;
+        PRESETS
+            .into_iter()
+            .filter(|&minutes| minutes < most)
+            .chain([most])
+            .collect()
+    }
 }
 
 /// `GET /requests/new`
@@ -268,117 +150,110 @@ pub(in crate::http) async fn show(
     SignedIn(by): SignedIn,
     Search(filled_in): Search<Fields>,
 ) -> Result<Response, Error> {
-    page(&web, &by, filled_in.into(), None).await
+    let mut ask = Ask::from(filled_in);
+    let offers = offers(&web, &by, &ask).await?;
+    if let Some(account) = offers.meant(&ask, "") {
+        ask.account = account.label();
+    }
+    if ask.minutes.is_empty() {
+        ask.minutes = USUAL_MINUTES.min(offers.most_minutes).to_string();
+    }
+    let layout = Layout::of(&web, &by).await?;
+    render(StatusCode::OK, &Page::of(layout, offers, ask, None))
 }
 
 /// `POST /requests`
 pub(in crate::http) async fn submit(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
-    Form(fields): Form<Fields>,
+    Form(mut fields): Form<Fields>,
 ) -> Result<Response, Error> {
-    let ask = fields.into();
+    let choice = std::mem::take(&mut fields.choice);
+    let typed = Ask::from(fields);
+    let mut ask = typed.clone();
+    if !is_id(&typed.account)
+        && let Some(account) = offers(&web, &by, &typed).await?.meant(&typed, &choice)
+    {
+        ask.account.clone_from(&account.id);
+    }
     match web.broker().submit(&by, &ask).await {
         Ok(id) => Ok(Redirect::to(&format!("/requests/{id}")).into_response()),
         Err(ActError::Refused(refused)) => {
             let problem = Error::Refused(refused).problem();
-            page(&web, &by, ask, Some(problem)).await
+            let layout = Layout::of(&web, &by).await?;
+            let offers = offers(&web, &by, &typed).await?;
+            let status = problem.status;
+            render(status, &Page::of(layout, offers, typed, Some(problem)))
         }
         Err(failed) => Err(failed.into()),
     }
 }
 
+async fn offers(web: &Web, by: &SignedInPerson, ask: &Ask) -> Result<Offers, Error> {
+    let basis = Basis::read(web, by).await?;
+    Ok(basis.map_or_else(Offers::default, |basis| Offers::of(&basis, ask)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{accounts, engineers, in_force};
+    use super::super::samples::basis;
     use super::*;
 
-    fn offers(assurance: Assurance, ask: &Ask, count: usize) -> Offers {
-        Offers::of(
-            &in_force(),
-            &engineers(),
-            &accounts()[..count],
-            assurance,
-            ask,
-        )
-    }
-
-    #[test]
-    fn accounts_stand_under_the_rules_that_reach_them_and_closed_or_sensitive_ones_nowhere() {
-        let offers = offers(
-            Assurance::PhishingResistant,
-            &Ask::default(),
-            accounts().len(),
-        );
-        let shown: Vec<_> = offers
-            .accounts
-            .iter()
-            .map(|group| {
-                (
-                    group.rules.as_str(),
-                    group
-                        .accounts
-                        .iter()
-                        .map(|account| account.name.as_str())
-                        .collect(),
-                )
-            })
-            .collect::<Vec<(&str, Vec<&str>)>>();
-        assert_eq!(
-            shown,
-            [
-                ("production-admin", vec!["data-prod", "payments-prod"]),
-                ("staging-admin", vec!["payments-staging"])
-            ]
-        );
-        assert_eq!(offers.most_minutes, 120);
-    }
-
-    #[test]
-    fn the_only_choice_is_chosen_and_of_several_only_what_was_asked_for() {
-        let one = offers(Assurance::PhishingResistant, &Ask::default(), 1);
-        assert!(
-            one.rules.len() == 1 && one.rules[0].is_chosen && one.accounts[0].accounts[0].is_chosen
-        );
+    fn page(account: &str, code: &str) -> Page {
         let ask = Ask {
-            account: "111111111111".into(),
+            rule: "production-admin".into(),
+            account: account.into(),
             ..Ask::default()
         };
-        let several = offers(Assurance::PhishingResistant, &ask, accounts().len());
-        assert!(several.rules.iter().all(|rule| !rule.is_chosen));
-        let chosen = several
-            .accounts
-            .iter()
-            .flat_map(|group| &group.accounts)
-            .filter(|account| account.is_chosen);
+        let problem = Problem {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            code: "unknown_account",
+            text: "as the broker says it".into(),
+            fields: vec![(
+                "account".into(),
+                code.into(),
+                "as the broker says it".into(),
+            )],
+        };
+        let offers = Offers::of(&basis(), &ask);
+        Page::of(Layout::default(), offers, ask, Some(problem))
+    }
+
+    #[test]
+    fn a_text_that_could_mean_several_accounts_comes_back_with_them_to_choose_from() {
+        let several = page("prod", "unknown_account");
+        let (choices, more) = several.choices();
+        assert_eq!((choices.len(), more), (2, 0));
         assert_eq!(
-            chosen
-                .map(|account| account.id.as_str())
-                .collect::<Vec<_>>(),
-            ["111111111111"]
+            several.wrong("account"),
+            Some("2 accounts match. Choose one of them.")
+        );
+        let none = page("no such thing", "unknown_account");
+        assert!(none.choices().0.is_empty());
+        assert!(
+            none.wrong("account")
+                .unwrap()
+                .starts_with("No account that you may ask for")
         );
     }
 
     #[test]
-    fn a_rule_that_needs_a_stronger_sign_in_says_so_beforehand() {
-        let offers = offers(Assurance::Mfa, &Ask::default(), accounts().len());
-        let needs: Vec<_> = offers
-            .rules
-            .iter()
-            .map(|rule| rule.needs.is_some())
-            .collect();
-        assert_eq!(needs, [true, false]);
+    fn what_the_broker_says_of_an_id_stays_where_nothing_better_is_known() {
+        let closed = page("444444444444", "account_closed");
+        assert_eq!(closed.wrong("account"), Some("as the broker says it"));
     }
 
     #[test]
-    fn somebody_of_no_rule_is_offered_nothing() {
-        let none = Offers::of(
-            &in_force(),
-            &BTreeSet::new(),
-            &accounts(),
-            Assurance::Mfa,
-            &Ask::default(),
-        );
-        assert!(none.rules.is_empty() && none.accounts.is_empty());
+    fn presets_end_with_the_longest_that_can_be_had() {
+        let with = |most_minutes| {
+            let offers = Offers {
+                most_minutes,
+                ..Offers::default()
+            };
+            Page::of(Layout::default(), offers, Ask::default(), None).presets()
+        };
+        assert_eq!(with(120), [15, 30, 60, 120]);
+        assert_eq!(with(60), [15, 30, 60]);
+        assert_eq!(with(10), [10]);
     }
 }

@@ -1,21 +1,21 @@
 //! Sample requests, grants and policies for the tests of the pages.
 
-use std::collections::BTreeSet;
-
 use chrono::TimeDelta;
 use serde_json::json;
 
 use super::events::EventLine;
+use super::offers::Basis;
 use super::summary::Summary;
 use crate::access::grant::{EndReason, Grant, GrantState, Window};
 use crate::access::id::{AssignmentId, GrantId};
-use crate::access::person::PersonId;
+use crate::access::person::{Assurance, PersonId};
 pub(super) use crate::access::request::tests::{at, pending};
 use crate::access::request::{Named, Request};
 use crate::policy::evaluate::tests::{account, in_force as in_force_of};
-use crate::policy::facts::{Account, InForce};
+use crate::policy::facts::Account;
 use crate::policy::tests::DEMO;
 use crate::postgres::audit::Stored;
+use crate::postgres::directory::Approvers;
 
 /// Text that tries to be more than text.
 const NASTY: &str = "<script>alert(1)</script> restart the payment workers, they hang since 02:51\n\"INC-4711\" & co";
@@ -124,14 +124,6 @@ pub(super) fn summary(request: Request, grant: Option<Grant>, seconds: i64) -> S
     }
 }
 
-pub(super) fn engineers() -> BTreeSet<String> {
-    ["g-engineers".to_owned()].into()
-}
-
-pub(super) fn in_force() -> InForce {
-    in_force_of(DEMO)
-}
-
 /// The demo's accounts, and one that is closed.
 pub(super) fn accounts() -> Vec<Account> {
     let of = |id: &str, name: &str, env: &str| Account {
@@ -153,6 +145,24 @@ pub(super) fn accounts() -> Vec<Account> {
             ..of("444444444444", "closed-prod", "prod")
         },
     ]
+}
+
+/// What an engineer who signed in well is offered in the demo.
+pub(super) fn basis() -> Basis {
+    let approvers = Approvers {
+        count: 3,
+        with_email: 2,
+        names: vec!["Ada Approver".into(), "Alan Approver".into(), "בועז".into()],
+    };
+    Basis {
+        in_force: in_force_of(DEMO),
+        groups: ["g-engineers".to_owned()].into(),
+        accounts: accounts(),
+        approvers: [("production-admin".to_owned(), approvers)].into(),
+        lately: Vec::new(),
+        assurance: Assurance::PhishingResistant,
+        minute: TimeDelta::minutes(1),
+    }
 }
 
 /// What happened to a request, up to the start of its end.

@@ -3,31 +3,64 @@
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use chrono::TimeDelta;
 
-use super::super::samples::{accounts, engineers, in_force};
+use super::super::offers::{Basis, Offers};
+use super::super::samples::basis;
 use super::errors::problem;
 use super::{Rendered, layout, render};
 use crate::access::person::Assurance;
 use crate::http::error::Problem;
-use crate::http::pages::new_request;
+use crate::http::pages::new_request::Page;
 use crate::policy::ask::Ask;
+use crate::policy::facts::Account;
+use crate::postgres::directory::Approvers;
 
-fn new_request_page(
-    groups: &BTreeSet<String>,
-    ask: Ask,
-    problem: Option<Problem>,
-) -> new_request::Page {
-    let offers = new_request::Offers::of(&in_force(), groups, &accounts(), Assurance::Mfa, &ask);
-    new_request::Page {
-        layout: layout(0),
-        offers,
-        ask,
-        problem,
-    }
+fn page(basis: &Basis, ask: Ask, problem: Option<Problem>) -> String {
+    let offers = Offers::of(basis, &ask);
+    render(&Page::of(layout(0), offers, ask, problem))
+}
+
+/// A thousand accounts more, one of them with a long name, one without, one from right to left.
+fn many() -> Vec<Account> {
+    let first = basis().accounts[0].clone();
+    let more = (0..1000).map(|n| Account {
+        id: format!("55555555{n:04}"),
+        name: match n {
+            0 => "x".repeat(255),
+            1 => String::new(),
+            2 => "דוחות ייצור".into(),
+            _ => format!("prod-{n}"),
+        },
+        ..first.clone()
+    });
+    basis().accounts.into_iter().chain(more).collect()
 }
 
 pub(super) fn samples() -> Vec<Rendered> {
-    let ask = Ask {
+    let empty = || Ask {
+        minutes: "30".into(),
+        ..Ask::default()
+    };
+    let lately = Basis {
+        lately: vec![
+            ("production-admin".into(), "111111111111".into()),
+            ("staging-admin".into(), "222222222222".into()),
+        ],
+        assurance: Assurance::Mfa,
+        ..basis()
+    };
+    let thousand = Basis {
+        accounts: many(),
+        approvers: [("production-admin".to_owned(), Approvers::default())].into(),
+        minute: TimeDelta::seconds(2),
+        ..basis()
+    };
+    let stranger = Basis {
+        groups: BTreeSet::new(),
+        ..basis()
+    };
+    let bad = Ask {
         rule: "production-admin".into(),
         account: "111111111111".into(),
         minutes: "600".into(),
@@ -46,25 +79,49 @@ pub(super) fn samples() -> Vec<Rendered> {
             ("ticket", "The ticket does not look like ^(INC|CHG)-\\d+$."),
         ],
     );
+    let vague = Ask {
+        rule: "production-admin".into(),
+        account: "prod".into(),
+        reason: "restart the payment workers".into(),
+        ..empty()
+    };
+    let which = problem(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "There is no such account.",
+        &[("account", "There is no such account.")],
+    );
     vec![
+        ("new", page(&basis(), empty(), None)),
+        ("new-again", page(&lately, empty(), None)),
+        ("new-thousand", page(&thousand, empty(), None)),
         (
-            "new",
-            render(&new_request_page(
-                &engineers(),
-                Ask {
-                    minutes: "30".into(),
-                    ..Ask::default()
-                },
-                None,
-            )),
+            "new-which",
+            page(&basis(), vague.clone(), Some(which.clone())),
         ),
-        (
-            "new-invalid",
-            render(&new_request_page(&engineers(), ask, Some(invalid))),
-        ),
-        (
-            "new-nothing",
-            render(&new_request_page(&BTreeSet::new(), Ask::default(), None)),
-        ),
+        ("new-which-of-many", page(&thousand, vague, Some(which))),
+        ("new-invalid", page(&basis(), bad, Some(invalid))),
+        ("new-nothing", page(&stranger, Ask::default(), None)),
     ]
+}
+
+#[test]
+fn a_thousand_accounts_stand_in_the_page_once_and_leave_it_light() {
+    let pages = samples();
+    let (_, html) = pages
+        .iter()
+        .find(|(name, _)| *name == "new-thousand")
+        .unwrap();
+    assert_eq!(html.matches("5555555509").count(), 100);
+    assert!(html.len() < 80_000, "{} bytes", html.len());
+}
+
+#[test]
+fn of_many_matching_accounts_twenty_are_offered_and_the_others_counted() {
+    let pages = samples();
+    let (_, html) = pages
+        .iter()
+        .find(|(name, _)| *name == "new-which-of-many")
+        .unwrap();
+    assert_eq!(html.matches("type=\"radio\"").count(), 20);
+    assert!(html.contains("more match"));
 }
