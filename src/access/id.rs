@@ -37,6 +37,8 @@ ids! {
     AssignmentId;
     /// One attempt to create or delete in Identity Center.
     OperationId;
+    /// A browser session.
+    SessionId;
     /// An audit event.
     EventId;
     /// One engine that may hold the lease; fresh at every start.

@@ -8,6 +8,7 @@
 pub mod cancel;
 pub mod decide;
 pub mod end;
+pub mod end_session;
 pub mod export;
 pub mod lapse;
 pub mod policy;

@@ -1,19 +1,26 @@
-//! Signing in and out. How somebody proved who they are is the edge's business (`http`); here it
-//! becomes a record. Events: `session.started`, `session.ended`, `session.refused`.
+//! Signing in. How somebody proved who they are is the edge's business (`http`); here it becomes a
+//! record. Events: `session.started`, `session.refused`.
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+
 use super::{ActError, Broker, Kind, Refused};
+use crate::access::id::SessionId;
 use crate::access::person::{Actor, SignedInPerson};
 use crate::audit::event::{Event, EventType};
 use crate::postgres::change::Change;
 
 impl Broker {
-    /// Records that somebody signed in. The session may be used once this is committed.
+    /// Records that somebody signed in, and gives the id of the session and when it began. It may be
+    /// used once this is committed.
     ///
     /// # Errors
     /// If they are disabled, or the database refuses.
-    pub async fn sign_in(&self, by: &SignedInPerson) -> Result<(), ActError> {
+    pub async fn sign_in(
+        &self,
+        by: &SignedInPerson,
+    ) -> Result<(SessionId, DateTime<Utc>), ActError> {
         if !by.person.enabled {
             let refused = Refused::new(
                 Kind::Forbidden,
@@ -26,20 +33,15 @@ impl Broker {
                 .into());
         }
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
-        change
-            .record(Event::new(EventType::SessionStarted).with("assurance", by.assurance.as_str()));
+        let now = change.now().await?;
+        let id = SessionId::new(now);
+        change.record(
+            Event::new(EventType::SessionStarted)
+                .with("session", id.to_string())
+                .with("assurance", by.assurance.as_str()),
+        );
         change.commit().await?;
-        Ok(())
-    }
-
-    /// Records that somebody signed out.
-    ///
-    /// # Errors
-    /// If the database refuses.
-    pub async fn sign_out(&self, by: &SignedInPerson) -> anyhow::Result<()> {
-        let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
-        change.record(Event::new(EventType::SessionEnded));
-        change.commit().await
+        Ok((id, now))
     }
 
     /// Records that a sign-in failed: how long the name was, never the name itself.

@@ -161,8 +161,8 @@ pub(super) async fn list(
                 broker.approvable_rules(&mut conn, person).await?,
             ))
         },
-        open: false,
         before,
+        ..Filter::default()
     };
     // One more than asked for tells whether there is a next page.
     let mut found = requests::list(&mut conn, &filter, limit + 1).await?;

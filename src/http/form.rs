@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Web;
 use super::error::Error;
-use crate::access::id::RequestId;
+use crate::access::id::{RequestId, SessionId};
 
 /// A body of `application/x-www-form-urlencoded`.
 pub(super) struct Form<T>(pub(super) T);
@@ -149,19 +149,32 @@ impl<T: DeserializeOwned> FromRequest<Web> for OptionalJson<T> {
 /// A request's id in the address; anything else is no address of ours.
 pub(super) struct RequestPath(pub(super) RequestId);
 
+/// A session's public name in the address; anything else is no address of ours.
+pub(super) struct SessionPath(pub(super) SessionId);
+
 impl FromRequestParts<Web> for RequestPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
-        let path: Result<Path<std::collections::HashMap<String, String>>, _> =
-            Path::from_request_parts(parts, web).await;
-        let id = path
-            .ok()
-            .and_then(|Path(mut path)| path.remove("id"))
-            .and_then(|id| id.parse().ok());
-        id.map(|id| Self(RequestId(id)))
-            .ok_or_else(Error::not_found)
+        id(parts, web).await.map(|id| Self(RequestId(id)))
     }
+}
+
+impl FromRequestParts<Web> for SessionPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
+        id(parts, web).await.map(|id| Self(SessionId(id)))
+    }
+}
+
+async fn id(parts: &mut Parts, web: &Web) -> Result<uuid::Uuid, Error> {
+    let path: Result<Path<std::collections::HashMap<String, String>>, _> =
+        Path::from_request_parts(parts, web).await;
+    path.ok()
+        .and_then(|Path(mut path)| path.remove("id"))
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(Error::not_found)
 }
 
 /// The query of an address, with a sentence where it can't be read.

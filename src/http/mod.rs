@@ -159,7 +159,10 @@ pub fn router(web: Web) -> Router {
         )
         // for everybody
         .route("/login", get(pages::login::show))
-        .route("/logout", post(pages::login::sign_out));
+        .route("/logout", post(pages::login::sign_out))
+        .route("/sessions", get(pages::sessions::list))
+        .route("/sessions/{id}/end", post(pages::sessions::end))
+        .route("/sessions/end-others", post(pages::sessions::end_others));
     if setup.is_demo {
         let sign_in = post(pages::login::sign_in_demo).get(pages::login::show);
         people = people.route("/login/demo", sign_in);

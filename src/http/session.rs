@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
+use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::{Id, Record};
@@ -20,7 +21,9 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
 use super::error::Error;
 use super::{Inner, Web, client};
+use crate::access::id::SessionId;
 use crate::access::person::{Assurance, Channel, PersonId, SignedInPerson};
+use crate::access::text::from_outside;
 use crate::postgres::{Db, directory, sessions};
 
 /// How long a session lasts, however busy.
@@ -64,34 +67,33 @@ fn backend(error: impl std::fmt::Display) -> StoreError {
     StoreError::Backend(error.to_string())
 }
 
-fn columns(record: &Record) -> StoreResult<(Option<String>, serde_json::Value, DateTime<Utc>)> {
-    let person = record
-        .data
-        .get(PERSON)
-        .and_then(|stored| stored.get("id"))
-        .and_then(|id| id.as_str())
-        .map(str::to_owned);
+fn columns(record: &Record) -> StoreResult<(Option<Stored>, serde_json::Value, DateTime<Utc>)> {
+    let stored = record.data.get(PERSON).and_then(Stored::read);
     let data = serde_json::to_value(&record.data)
         .map_err(|error| StoreError::Encode(error.to_string()))?;
     let expires_at = DateTime::from_timestamp(record.expiry_date.unix_timestamp(), 0)
         .ok_or_else(|| StoreError::Encode("the expiry is out of range".to_owned()))?;
-    Ok((person, data, expires_at))
+    Ok((stored, data, expires_at))
 }
 
 #[async_trait]
 impl SessionStore for Store {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
-        let (person, data, expires_at) = columns(record)?;
+        let (stored, data, expires_at) = columns(record)?;
+        let began = stored.as_ref().and_then(|stored| stored.began.as_ref());
         loop {
             let mut conn = self.db.conn().await.map_err(backend)?;
-            let inserted = sessions::insert(
-                &mut conn,
-                &hash(record.id),
-                person.as_deref(),
-                &data,
+            let new = sessions::New {
+                id_hash: &hash(record.id),
+                person_id: stored.as_ref().map(|stored| stored.id.as_str()),
+                data: &data,
                 expires_at,
-            )
-            .await;
+                id: began.map(|began| began.session),
+                began_at: began.map(|began| began.at),
+                ip: began.and_then(|began| began.ip).map(|ip| ip.to_string()),
+                user_agent: began.and_then(|began| began.user_agent.as_deref()),
+            };
+            let inserted = sessions::insert(&mut conn, &new).await;
             if inserted.map_err(backend)? {
                 return Ok(());
             }
@@ -100,12 +102,12 @@ impl SessionStore for Store {
     }
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
-        let (person, data, expires_at) = columns(record)?;
+        let (stored, data, expires_at) = columns(record)?;
         let mut conn = self.db.conn().await.map_err(backend)?;
         sessions::update(
             &mut conn,
             &hash(record.id),
-            person.as_deref(),
+            stored.as_ref().map(|stored| stored.id.as_str()),
             &data,
             expires_at,
         )
@@ -143,14 +145,45 @@ impl SessionStore for Store {
 
 /// What a session says of its person.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Stored {
+pub(super) struct Stored {
     id: PersonId,
-    assurance: Assurance,
+    pub(super) assurance: Assurance,
     amr: Vec<String>,
+    /// How it began; sessions from before this was kept don't say.
+    #[serde(default)]
+    began: Option<Began>,
+}
+
+/// How a session began.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Began {
+    /// Its public name.
+    pub(super) session: SessionId,
+    /// When.
+    pub(super) at: DateTime<Utc>,
+    /// From which address.
+    pub(super) ip: Option<IpAddr>,
+    /// In which browser, as it calls itself.
+    pub(super) user_agent: Option<String>,
+}
+
+impl Stored {
+    fn read(value: &serde_json::Value) -> Option<Self> {
+        Self::deserialize(value).ok()
+    }
+
+    /// What a session holds of its person, of everything that it holds.
+    pub(super) fn of(data: &serde_json::Value) -> Option<Self> {
+        data.get(PERSON).and_then(Self::read)
+    }
 }
 
 /// Starts a session for somebody who just proved who they are, under a new id.
-pub(super) async fn start(session: &Session, by: &SignedInPerson) -> anyhow::Result<()> {
+pub(super) async fn start(
+    session: &Session,
+    by: &SignedInPerson,
+    began: Began,
+) -> anyhow::Result<()> {
     // Flushing alone would keep the id: whoever planted it would be signed in too.
     session.clear().await;
     session.cycle_id().await?;
@@ -158,6 +191,7 @@ pub(super) async fn start(session: &Session, by: &SignedInPerson) -> anyhow::Res
         id: by.person.id.clone(),
         assurance: by.assurance,
         amr: by.amr.clone(),
+        began: Some(began),
     };
     session.insert(PERSON, stored).await?;
     Ok(())
@@ -175,6 +209,17 @@ pub async fn open(db: &Db, by: &SignedInPerson) -> anyhow::Result<String> {
     session.save().await?;
     let id = session.id().context("a session that was saved has an id")?;
     Ok(id.to_string())
+}
+
+/// The public name of the session that a request came in; none if it was ended at this very moment.
+pub(super) async fn name(web: &Web, session: &Session) -> Result<Option<SessionId>, Error> {
+    match session.id() {
+        Some(id) => {
+            let mut conn = web.broker().db.conn().await?;
+            Ok(sessions::find_id(&mut conn, &hash(id)).await?)
+        }
+        None => Ok(None),
+    }
 }
 
 /// Somebody who is signed in.
@@ -239,6 +284,26 @@ impl FromRequestParts<Web> for ClientIp {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Self::Rejection> {
         Ok(Self(client_ip(parts, web)))
+    }
+}
+
+/// Most characters of what a browser calls itself.
+const MOST_USER_AGENT: usize = 300;
+
+/// What the browser calls itself, cleaned and cut.
+pub(super) struct UserAgent(pub(super) Option<String>);
+
+impl FromRequestParts<Web> for UserAgent {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _web: &Web) -> Result<Self, Self::Rejection> {
+        let header = parts.headers.get(axum::http::header::USER_AGENT);
+        Ok(Self(header.map(|value| {
+            from_outside(&String::from_utf8_lossy(value.as_bytes()))
+                .chars()
+                .take(MOST_USER_AGENT)
+                .collect()
+        })))
     }
 }
 

@@ -303,6 +303,10 @@ pub struct Filter {
     pub requester: Option<PersonId>,
     /// Asked for, decided, or decidable by this person: the rules that they may approve beside it.
     pub concerns: Option<(PersonId, Vec<String>)>,
+    /// With this text in the rule's name, whatever the case.
+    pub rule: Option<String>,
+    /// With this text in the account's name or id, whatever the case.
+    pub account: Option<String>,
     /// Still pending, or approved with a grant that is not over.
     pub open: bool,
     /// Made before this one: the cursor of the page before.
@@ -334,13 +338,17 @@ pub async fn list(
                 or exists (select from decisions where request_id = requests.id and approver_id = $3))
            and (not $5 or is_open)
            and ($6::uuid is null or id < $6)
-         order by id desc limit $7",
+           and ($7::text is null or strpos(lower(rule), lower($7)) > 0)
+           and ($8::text is null or strpos(lower(account_name || ' (' || account_id || ')'), lower($8)) > 0)
+         order by id desc limit $9",
         filter.status.map(RequestStatus::as_str),
         filter.requester.as_ref().map(PersonId::as_str),
         person.as_ref().map(PersonId::as_str),
         &rules,
         filter.open,
         filter.before.map(|id| id.0),
+        filter.rule,
+        filter.account,
         limit
     )
     .fetch_all(conn)

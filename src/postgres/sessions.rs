@@ -1,30 +1,155 @@
-//! Browser sessions, by the hash of their id.
+//! Browser sessions, by the hash of the cookie that opens them; to their owner, by a public id.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use crate::access::id::SessionId;
+use crate::access::person::PersonId;
+
+/// A new session.
+#[derive(Debug)]
+pub struct New<'a> {
+    /// Hash of the cookie's value.
+    pub id_hash: &'a [u8],
+    /// Whose it is, if anybody signed in.
+    pub person_id: Option<&'a str>,
+    /// What it holds.
+    pub data: &'a Value,
+    /// When its time is over.
+    pub expires_at: DateTime<Utc>,
+    /// Its public name; the database makes one up for a session that nobody signed in to.
+    pub id: Option<SessionId>,
+    /// When it began.
+    pub began_at: Option<DateTime<Utc>>,
+    /// The address that it began from.
+    pub ip: Option<String>,
+    /// The browser, as it called itself.
+    pub user_agent: Option<&'a str>,
+}
+
 /// Stores a new session; false if the id is taken.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn insert(
-    conn: &mut PgConnection,
-    id_hash: &[u8],
-    person_id: Option<&str>,
-    data: &Value,
-    expires_at: DateTime<Utc>,
-) -> sqlx::Result<bool> {
+pub async fn insert(conn: &mut PgConnection, new: &New<'_>) -> sqlx::Result<bool> {
     let result = sqlx::query!(
-        "insert into sessions (id_hash, person_id, data, expires_at) values ($1, $2, $3, $4) on conflict do nothing",
-        id_hash,
-        person_id,
-        data,
-        expires_at
+        "insert into sessions (id_hash, person_id, data, expires_at, id, began_at, ip, user_agent)
+         values ($1, $2, $3, $4, coalesce($5, gen_random_uuid()), $6, $7, $8) on conflict (id_hash) do nothing",
+        new.id_hash,
+        new.person_id,
+        new.data,
+        new.expires_at,
+        new.id.map(|id| id.0),
+        new.began_at,
+        new.ip,
+        new.user_agent
     )
     .execute(conn)
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// A session that is open, as its owner sees it.
+#[derive(Debug)]
+pub struct Open {
+    /// Its public name.
+    pub id: SessionId,
+    /// What it holds.
+    pub data: Value,
+    /// When its time is over.
+    pub expires_at: DateTime<Utc>,
+    /// When it began; not known of those from before this was kept.
+    pub began_at: Option<DateTime<Utc>>,
+    /// The address that it began from.
+    pub ip: Option<String>,
+    /// The browser, as it called itself.
+    pub user_agent: Option<String>,
+}
+
+/// The open sessions of a person, newest first.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_open(
+    conn: &mut PgConnection,
+    person: &PersonId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Open>> {
+    let rows = sqlx::query!(
+        "select id, data, expires_at, began_at, ip, user_agent from sessions
+         where person_id = $1 and expires_at > $2 order by began_at desc nulls last, id limit $3",
+        person.as_str(),
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Open {
+            id: SessionId(row.id),
+            data: row.data,
+            expires_at: row.expires_at,
+            began_at: row.began_at,
+            ip: row.ip,
+            user_agent: row.user_agent,
+        })
+        .collect())
+}
+
+/// The public name of a session.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find_id(conn: &mut PgConnection, id_hash: &[u8]) -> sqlx::Result<Option<SessionId>> {
+    let id = sqlx::query_scalar!("select id from sessions where id_hash = $1", id_hash)
+        .fetch_optional(conn)
+        .await?;
+    Ok(id.map(SessionId))
+}
+
+/// Deletes an open session of this person; false if they have none of that name.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end(
+    conn: &mut PgConnection,
+    person: &PersonId,
+    id: SessionId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        "delete from sessions where id = $1 and person_id = $2 and expires_at > $3",
+        id.0,
+        person.as_str(),
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Deletes every open session of this person but one, and gives their names.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_others(
+    conn: &mut PgConnection,
+    person: &PersonId,
+    this: SessionId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<SessionId>> {
+    let ids = sqlx::query_scalar!(
+        "delete from sessions where person_id = $1 and id <> $2 and expires_at > $3 returning id",
+        person.as_str(),
+        this.0,
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(SessionId).collect())
 }
 
 /// Changes a session; one that was deleted meanwhile is not brought back.

@@ -140,6 +140,9 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         EventType::InstallationRegistered => plain("The database was bound to its Identity Center"),
         EventType::AuditExported => plain("Exported the audit log"),
         EventType::SessionStarted => plain("Signed in"),
+        EventType::SessionEnded if text(data, "session") != text(data, "from_session") => {
+            plain("Signed out another session of their own")
+        }
         EventType::SessionEnded => plain("Signed out"),
         EventType::SessionRefused => format!("A sign-in failed{}", code(data)),
         EventType::PolicyActivated => plain("A policy came into force"),

@@ -8,11 +8,12 @@ use serde::Deserialize;
 use tower_sessions::Session;
 
 use crate::access::person::{Assurance, Channel, Person, SignedInPerson};
+use crate::broker::ActError;
 use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::form::{Form, Search};
 use crate::http::page::{Layout, render, safe_next};
-use crate::http::session::{self, ClientIp, MaybeSignedIn};
+use crate::http::session::{self, Began, ClientIp, MaybeSignedIn, UserAgent};
 use crate::postgres::directory;
 
 /// Most people that the demo's page lists.
@@ -107,6 +108,7 @@ pub(in crate::http) async fn sign_in_demo(
     State(web): State<Web>,
     session: Session,
     ClientIp(ip): ClientIp,
+    UserAgent(user_agent): UserAgent,
     Form(form): Form<SignIn>,
 ) -> Result<Response, Error> {
     let next = safe_next(form.next.as_deref());
@@ -149,8 +151,14 @@ pub(in crate::http) async fn sign_in_demo(
         channel: Channel::Web,
         ip,
     };
-    web.broker().sign_in(&by).await?;
-    session::start(&session, &by).await?;
+    let (id, at) = web.broker().sign_in(&by).await?;
+    let began = Began {
+        session: id,
+        at,
+        ip,
+        user_agent,
+    };
+    session::start(&session, &by, began).await?;
     Ok(Redirect::to(next).into_response())
 }
 
@@ -160,9 +168,18 @@ pub(in crate::http) async fn sign_out(
     session: Session,
     MaybeSignedIn(by): MaybeSignedIn,
 ) -> Result<Response, Error> {
-    if let Some(by) = by {
-        web.broker().sign_out(&by).await?;
+    if let (Some(by), Some(this)) = (by, session::name(&web, &session).await?) {
+        match web.broker().end_session(&by, this, this).await {
+            // It was ended from elsewhere at this very moment: that is as good.
+            Ok(()) | Err(ActError::Refused(_)) => {}
+            Err(failed) => return Err(failed.into()),
+        }
     }
+    signed_out(&session).await
+}
+
+/// The browser forgets its cookie.
+pub(super) async fn signed_out(session: &Session) -> Result<Response, Error> {
     session.flush().await.map_err(session::unavailable)?;
     Ok(Redirect::to("/login").into_response())
 }

@@ -8,6 +8,7 @@ mod accounts;
 pub(super) mod acts;
 pub(super) mod approvals;
 pub(super) mod audit;
+mod browser;
 mod events;
 #[cfg(test)]
 mod gallery;
@@ -19,5 +20,6 @@ pub(super) mod request;
 pub(super) mod requests;
 #[cfg(test)]
 mod samples;
+pub(super) mod sessions;
 mod summary;
 mod words;

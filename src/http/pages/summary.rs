@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::offers::form_href;
 use super::words::{self, Badge, Time};
 use crate::access::grant::{Grant, GrantStatus};
 use crate::access::request::{Openness, Request};
@@ -128,6 +129,21 @@ impl Summary {
                 .grant
                 .as_ref()
                 .is_some_and(|grant| grant.status() == GrantStatus::Ending)
+    }
+
+    /// The form that asks for the same again; none while this one is open.
+    pub(super) fn again(&self) -> Option<String> {
+        let is_over = match &self.grant {
+            Some(grant) => grant.is_over(),
+            None => matches!(self.request.openness(self.now), Openness::Closed(_)),
+        };
+        is_over.then(|| {
+            form_href(&[
+                ("rule", &self.request.rule),
+                ("account", self.account_id()),
+                ("minutes", &self.request.minutes.to_string()),
+            ])
+        })
     }
 
     /// Is there a grant that is not over?

@@ -9,6 +9,7 @@ mod login;
 mod new_request;
 mod request;
 mod requests;
+mod sessions;
 
 use std::path::Path;
 
@@ -54,6 +55,7 @@ fn pages() -> Vec<Rendered> {
         new_request::samples(),
         request::samples(),
         requests::samples(),
+        sessions::samples(),
         audit::samples(),
         errors::samples(),
     ]
