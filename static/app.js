@@ -61,8 +61,8 @@ function offerMinutes(form) {
   update();
 }
 
-// The account's field as a combobox (the ARIA pattern with a list): the browser's own list filters by
-// the rule as little as it counts. What is posted stays a text that the server resolves.
+// The account's field as a combobox (ARIA's pattern): the browser's own list neither knows the rule nor
+// counts. What is posted stays a text, and the server finds out what it means.
 function completeAccounts(form) {
   const MOST_SHOWN = 50;
   const { rule, account: field } = form.elements;
@@ -88,8 +88,7 @@ function completeAccounts(form) {
   for (const [name, value] of Object.entries({
     role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
   })) field.setAttribute(name, value);
-  field.after(list);
-  field.parentElement.after(status);
+  field.after(status, list);
 
   let active = -1;
   const isOpen = () => !list.hidden;
@@ -115,7 +114,6 @@ function completeAccounts(form) {
 
   const choose = (label) => {
     field.value = label;
-    field.dispatchEvent(new Event("change", { bubbles: true }));
     close();
   };
 
@@ -123,15 +121,18 @@ function completeAccounts(form) {
     const entry = document.createElement("li");
     entry.id = `account-${at}`;
     entry.setAttribute("role", "option");
-    const name = document.createElement("bdi");
-    name.textContent = account.label;
-    entry.append(name);
+    const [, name, digits] = account.label.match(/^(.*) \((\d{12})\)$/s) ?? [null, "", account.label];
+    const shown = document.createElement("bdi");
+    shown.textContent = name;
+    const id = document.createElement("span");
+    id.className = "id";
+    id.textContent = digits;
+    entry.append(shown, " ", id);
     if (!rule.value) {
       const reached = document.createElement("small");
       reached.textContent = account.rules.join(" or ");
       entry.append(reached);
     }
-    entry.addEventListener("pointerdown", (event) => event.preventDefault());
     entry.addEventListener("click", () => choose(account.label));
     return entry;
   };
@@ -174,5 +175,7 @@ function completeAccounts(form) {
   field.addEventListener("input", open);
   field.addEventListener("click", () => isOpen() || open());
   field.addEventListener("blur", close);
+  // A press on the list must not take the focus away before it counts.
+  list.addEventListener("mousedown", (event) => event.preventDefault());
   rule.addEventListener("change", close);
 }

@@ -205,7 +205,14 @@ pub(super) async fn start(
 pub async fn open(db: &Db, by: &SignedInPerson) -> anyhow::Result<String> {
     let store = Arc::new(Store { db: db.clone() });
     let session = Session::new(None, store, Some(Expiry::OnInactivity(LASTS)));
-    start(&session, by).await?;
+    let at = db.clock.now(&mut *db.conn().await?).await?;
+    let began = Began {
+        session: SessionId::new(at),
+        at,
+        ip: by.ip,
+        user_agent: None,
+    };
+    start(&session, by, began).await?;
     session.save().await?;
     let id = session.id().context("a session that was saved has an id")?;
     Ok(id.to_string())
