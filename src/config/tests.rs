@@ -253,13 +253,3 @@ fn a_url_and_its_file_are_not_both_taken_and_none_says_what_to_set() {
     assert!(said(read(&format!("{LEAST}{both}"), &[]).unwrap()).contains("both set"));
     assert!(said(read(LEAST, &[]).unwrap()).contains("DATABASE_URL"));
 }
-
-#[test]
-fn the_sample_in_deploy_is_good() {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
-    let file = root.join("deploy/curfew.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let config = Config::read(Some(&file), &text, HashMap::new()).unwrap();
-    let policy = std::fs::read_to_string(&config.policy_file).unwrap();
-    assert_eq!(crate::broker::policy::read(&policy).err(), None);
-}

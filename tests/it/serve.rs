@@ -1,9 +1,13 @@
 //! `curfew serve`, `serve --check` and `migrate`: what they do, and what they say when they can't.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use chrono::TimeDelta;
 use curfew::access::id::HolderId;
 use curfew::access::person::{Assurance, Channel, SignedInPerson};
 use curfew::clock::Clock;
+use curfew::config::Config;
 use curfew::http::session;
 use curfew::postgres::lease::{self, Lease};
 use curfew::postgres::{Db, directory, replicas};
@@ -307,4 +311,14 @@ async fn two_versions_on_one_database_are_said_and_a_newer_schema_too() {
     let ready = engineer.get("/readyz").await.expect(503);
     assert!(ready.text().contains("newer Curfew"), "{}", ready.text());
     app.finish().await;
+}
+
+#[test]
+fn the_samples_in_deploy_are_good() {
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
+    let file = root.join("deploy/curfew.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let config = Config::read(Some(&file), &text, HashMap::new()).unwrap();
+    let policy = std::fs::read_to_string(&config.policy_file).unwrap();
+    assert_eq!(curfew::broker::policy::read(&policy).err(), None);
 }
