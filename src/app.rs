@@ -17,7 +17,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::id::RequestId;
 use crate::access::person::Actor;
+use crate::access::portal::AccessPortal;
 use crate::audit::event::{Event, EventType};
 use crate::aws::Aws;
 use crate::broker::Broker;
@@ -25,11 +27,12 @@ use crate::broker::policy::Offered;
 use crate::clock::Clock;
 use crate::directory::{Directory, Roles};
 use crate::engine::Engine;
+use crate::http::live::{Live, Notice};
 use crate::http::{self, PublicUrl, Setup, Web, router};
 use crate::policy::Policy;
 use crate::postgres::change::Change;
 use crate::postgres::installation::{self, Installation, Kind};
-use crate::postgres::{Db, WAKE, bounded, replicas, schema, sessions};
+use crate::postgres::{CHANGED, Db, WAKE, bounded, replicas, schema, sessions};
 use crate::preflight::{self, Warning, Warnings};
 use crate::settings::Settings;
 
@@ -69,6 +72,8 @@ pub struct Parts {
     pub connections: u32,
     /// `/metrics` stands beside the pages, and not on an address of its own.
     pub has_metrics: bool,
+    /// Where people reach AWS; none is the address that follows from the identity store.
+    pub access_portal_url: Option<String>,
     /// Demo or production.
     pub kind: Kind,
     /// The text of the policy file; none keeps the one in force.
@@ -109,6 +114,12 @@ impl App {
         drop(conn);
         enter(&db, &world).await?;
         let metrics = parts.aws.observer.metrics().clone();
+        let portal = AccessPortal::new(
+            parts.access_portal_url.as_deref(),
+            &instance.identity_store_id,
+            parts.aws.region.as_deref(),
+        )
+        .map_err(anyhow::Error::msg)?;
         let directory = Directory {
             aws: parts.aws,
             instance,
@@ -155,6 +166,7 @@ impl App {
         let (engine, warnings) = (Arc::new(engine), Warnings::default());
         let setup = Setup {
             public_url: parts.public_url,
+            portal,
             is_demo: parts.kind == Kind::Demo,
             trusted_proxies: parts.trusted_proxies,
             has_metrics: parts.has_metrics,
@@ -208,6 +220,24 @@ impl App {
         router(self.web.clone())
     }
 
+    /// The pages that are watched live.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        self.web.live()
+    }
+
+    /// Turns notifications into knocks for the loops, and wakes the pages that are watched live, until
+    /// it is told to stop.
+    #[must_use = "it listens only while it is awaited"]
+    pub fn listen(
+        &self,
+        knocks: watch::Sender<u64>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let listening = listen(self.database.clone(), knocks, self.live().clone());
+        until_stopped(stop, listening)
+    }
+
     /// Runs until it is told to stop; requests in hand are finished, the lease is given up.
     ///
     /// # Errors
@@ -222,7 +252,17 @@ impl App {
         let (engine, broker) = (app.engine.clone(), app.broker.clone());
         let tasks = TaskTracker::new();
         let (knocks, knock) = watch::channel(0_u64);
-        tasks.spawn(listen(app.database.clone(), knocks, stop.clone()));
+        tasks.spawn({
+            let (app, stop) = (app.clone(), stop.clone());
+            async move { app.listen(knocks, stop).await }
+        });
+        tasks.spawn({
+            let (live, stop) = (app.live().clone(), stop.clone());
+            async move {
+                stop.cancelled().await;
+                live.end();
+            }
+        });
         tasks.spawn({
             let (engine, knock, stop) = (engine.clone(), knock.clone(), stop.clone());
             async move { engine.run(knock, stop).await }
@@ -295,34 +335,39 @@ async fn until_stopped(stop: CancellationToken, work: impl Future<Output = ()>) 
     }
 }
 
-/// Turns notifications into knocks. A knock is also given after each reconnect, because whatever was
-/// said meanwhile is lost.
-async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64>, stop: CancellationToken) {
+/// See [`App::listen`]. Everybody is also woken after each connect, because whatever was said before it
+/// is lost.
+async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64>, live: Live) {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_lazy_with(bounded(database));
-    let listening = async {
-        loop {
-            let heard = async {
-                let mut listener = PgListener::connect_with(&pool).await?;
-                listener.listen(WAKE).await?;
-                knocks.send_modify(|count| *count += 1);
-                // An interrupted connection answers `None`.
-                while listener.try_recv().await?.is_some() {
+    loop {
+        let heard = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen_all([WAKE, CHANGED]).await?;
+            knocks.send_modify(|count| *count += 1);
+            live.wake(Notice::Anything);
+            // An interrupted connection answers `None`.
+            while let Some(said) = listener.try_recv().await? {
+                if said.channel() == CHANGED {
+                    live.wake(match said.payload().parse() {
+                        Ok(id) => Notice::Request(RequestId(id)),
+                        Err(_) => Notice::Anything,
+                    });
+                } else {
                     knocks.send_modify(|count| *count += 1);
                 }
-                anyhow::Ok(())
-            };
-            if let Err(error) = heard.await {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "can't listen for wake-ups; looking every two seconds instead"
-                );
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            anyhow::Ok(())
+        };
+        if let Err(error) = heard.await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "can't listen for wake-ups; looking every few seconds instead"
+            );
         }
-    };
-    until_stopped(stop, listening).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 async fn lapse(broker: Broker, mut knock: watch::Receiver<u64>) {

@@ -34,6 +34,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How often the directory is copied. Requests are judged by a copy of at most five minutes.
     pub directory_every: Duration,
+    /// Longest time that a page which is watched live shows what is no longer so.
+    pub look_every: Duration,
     /// The engine's waits.
     pub timing: Timing,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             lease_ttl: TimeDelta::seconds(6),
             heartbeat: Duration::from_secs(2),
             directory_every: Duration::from_mins(2),
+            look_every: Duration::from_secs(15),
             timing: Timing {
                 settle: TimeDelta::minutes(15),
                 standing_gap: TimeDelta::seconds(60),

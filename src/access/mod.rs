@@ -8,6 +8,7 @@ pub mod decision;
 pub mod grant;
 pub mod id;
 pub mod person;
+pub mod portal;
 pub mod request;
 pub mod target;
 pub mod text;

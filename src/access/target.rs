@@ -53,12 +53,30 @@ impl Target {
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} in {} ({})",
-            self.permission_set(),
-            self.account_name(),
-            self.account_id()
-        )
+        let account = account_in_words(self.account_name(), self.account_id());
+        write!(f, "{} in {account}", self.permission_set())
+    }
+}
+
+/// An account in a sentence: its name with its id beside, or the id alone if it has no name.
+#[must_use]
+pub fn account_in_words(name: &str, id: &str) -> String {
+    match name.trim() {
+        "" => id.to_owned(),
+        name => format!("{name} ({id})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_a_name_is_its_id() {
+        assert_eq!(
+            account_in_words("payments-prod", "111111111111"),
+            "payments-prod (111111111111)"
+        );
+        assert_eq!(account_in_words(" ", "111111111111"), "111111111111");
     }
 }

@@ -32,6 +32,8 @@ pub struct Aws {
     pub sts: aws_sdk_sts::Client,
     /// What is seen of all their calls.
     pub observer: Observer,
+    /// The region of Identity Center.
+    pub region: Option<String>,
 }
 
 /// The Identity Center instance that the credentials lead to.
@@ -64,6 +66,7 @@ impl Aws {
             organizations: aws_sdk_organizations::Client::from_conf(organizations.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             observer,
+            region: config.region().map(ToString::to_string),
         }
     }
 

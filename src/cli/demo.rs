@@ -153,6 +153,7 @@ async fn service(
         trusted_proxies: Vec::new(),
         connections: config::Database::default().connections,
         has_metrics: true,
+        access_portal_url: None,
         kind: Kind::Demo,
         policy: Some(policy_text(folder)?),
     })

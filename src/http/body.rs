@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use super::error::Error;
 
 /// Largest body that is taken. A reason of 100 kB still gets the sentence that says what is too long.
-const LIMIT: usize = 256 * 1024;
+pub(super) const LIMIT: usize = 256 * 1024;
 
 /// What is read at most, to be thrown away.
 const DRAINED: usize = 16 * 1024 * 1024;

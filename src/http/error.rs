@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
 use super::Web;
-use super::page::{self, ErrorPage};
+use super::error_context::Typed;
+use super::page::{self, ErrorPage, Layout};
 use crate::broker::{ActError, Kind, Refused};
 
 /// Why a request was not served.
@@ -93,6 +94,9 @@ fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Code of [`Error::Unavailable`].
+const DATABASE_AWAY: &str = "database_away";
+
 /// What an error answer says; rendered by [`render`], which knows whether a person or a program asks.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -100,6 +104,13 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     pub(super) text: String,
     pub(super) fields: Vec<(String, String, String)>,
+}
+
+impl Problem {
+    /// Nothing can be read just now, not even who is signed in.
+    pub(super) fn is_database_away(&self) -> bool {
+        self.code == DATABASE_AWAY
+    }
 }
 
 impl Error {
@@ -139,7 +150,7 @@ impl Error {
             Self::Unavailable(error) => {
                 tracing::warn!(error = format!("{error:#}"), "the database is away");
                 let text = "Curfew's database can't be reached just now. Try again in a few seconds; if you were changing something, look first whether it was done.";
-                plain(StatusCode::SERVICE_UNAVAILABLE, "database_away", text)
+                plain(StatusCode::SERVICE_UNAVAILABLE, DATABASE_AWAY, text)
             }
             Self::Internal(error) => {
                 let reference = reference();
@@ -176,7 +187,7 @@ impl IntoResponse for Error {
 
 /// Where somebody wanted to go who is not signed in.
 #[derive(Clone, Debug)]
-struct SignInFirst {
+pub(super) struct SignInFirst {
     next: String,
 }
 
@@ -195,9 +206,18 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     {
         return response;
     }
-    if let (false, Some(first)) = (is_program, response.extensions().get::<SignInFirst>()) {
-        let next = if is_get { first.next.as_str() } else { "/" };
-        return Redirect::to(&page::login_url(next)).into_response();
+    let typed = response.extensions().get::<Typed>();
+    if let (false, None, Some(first)) = (
+        is_program,
+        typed,
+        response.extensions().get::<SignInFirst>(),
+    ) {
+        let next = if is_get {
+            first.next.clone()
+        } else {
+            page::way_back(&path).unwrap_or_else(|| "/".to_owned())
+        };
+        return Redirect::to(&page::login_url(&next)).into_response();
     }
     let problem = response
         .extensions()
@@ -207,7 +227,9 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     let mut rendered = if is_program {
         problem_details(&problem)
     } else {
-        ErrorPage::render(&web, &problem, &path)
+        let layout = response.extensions().get::<Layout>().cloned();
+        let layout = layout.unwrap_or_else(|| Layout::signed_out(&web));
+        ErrorPage::of(layout, &problem, &path, typed).answer()
     };
     let headers = rendered.headers_mut();
     if let Some(allow) = response.headers().get(header::ALLOW) {
@@ -234,7 +256,7 @@ fn is_ours(response: &Response) -> bool {
 
 fn generic(status: StatusCode) -> Problem {
     let (code, text) = match status {
-        StatusCode::NOT_FOUND => ("not_found", "There is no such page."),
+        StatusCode::NOT_FOUND => ("not_found", "There is no such page here."),
         StatusCode::METHOD_NOT_ALLOWED => (
             "method_not_allowed",
             "This address does not take that kind of request.",

@@ -7,10 +7,12 @@ mod api;
 mod body;
 mod client;
 pub mod error;
+mod error_context;
 mod export;
 mod form;
 mod guard;
 mod health;
+pub mod live;
 pub mod metrics;
 mod page;
 mod pages;
@@ -25,6 +27,8 @@ use axum::routing::{get, post};
 use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::live::Live;
+use crate::access::portal::AccessPortal;
 use crate::broker::Broker;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
@@ -39,6 +43,7 @@ struct Inner {
     engine: Arc<Engine>,
     metrics: Metrics,
     setup: Setup,
+    live: Live,
 }
 
 /// How this service meets the world.
@@ -46,6 +51,8 @@ struct Inner {
 pub struct Setup {
     /// Where people reach it.
     pub public_url: PublicUrl,
+    /// Where they reach AWS.
+    pub portal: AccessPortal,
     /// There is a sign-in without a password.
     pub is_demo: bool,
     /// Whose `X-Forwarded-For` counts.
@@ -125,7 +132,14 @@ impl Web {
             engine,
             metrics,
             setup,
+            live: Live::default(),
         }))
+    }
+
+    /// The pages that are watched live.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.0.live
     }
 
     fn broker(&self) -> &Broker {
@@ -145,6 +159,7 @@ pub fn router(web: Web) -> Router {
         )
         .route("/requests/new", get(pages::new_request::show))
         .route("/requests/{id}", get(pages::request::show))
+        .route("/requests/{id}/live", get(live::watch))
         .route("/requests/{id}/cancel", post(pages::acts::cancel))
         .route("/requests/{id}/end", post(pages::acts::end))
         // for approvers
@@ -174,6 +189,11 @@ pub fn router(web: Web) -> Router {
         .route("/api/v1/audit", get(api::audit));
     let with_session = people
         .merge(programs)
+        .fallback(error::no_such_page)
+        .layer(axum::middleware::from_fn_with_state(
+            web.clone(),
+            error_context::remember,
+        ))
         .layer(session::layer(&web))
         .layer(axum::middleware::from_fn_with_state(
             web.clone(),
@@ -193,7 +213,6 @@ pub fn router(web: Web) -> Router {
     }
     with_session
         .merge(without_session)
-        .fallback(error::no_such_page)
         .layer(axum::middleware::from_fn(body::read_whole))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn_with_state(

@@ -6,7 +6,8 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::Web;
 use super::error::{Error, Problem};
-use crate::access::person::SignedInPerson;
+use super::error_context::Typed;
+use crate::access::person::{Person, SignedInPerson};
 use crate::postgres::requests;
 
 /// What the frame of every page shows.
@@ -33,21 +34,23 @@ const MOST_COUNTED: i64 = 100;
 
 impl Layout {
     /// The frame for somebody who is signed in.
-    pub(super) async fn of(web: &Web, person: &SignedInPerson) -> Result<Self, Error> {
+    pub(super) async fn of(web: &Web, by: &SignedInPerson) -> Result<Self, Error> {
+        Self::of_person(web, &by.person).await
+    }
+
+    /// See [`Layout::of`].
+    pub(super) async fn of_person(web: &Web, person: &Person) -> Result<Self, Error> {
         let broker = web.broker();
         let mut conn = broker.db.conn().await?;
-        let standings = broker.standings(&mut conn, &person.person.id).await?;
-        let rules = broker
-            .approvable_rules(&mut conn, &person.person.id)
-            .await?;
+        let standings = broker.standings(&mut conn, &person.id).await?;
+        let rules = broker.approvable_rules(&mut conn, &person.id).await?;
         let now = broker.db.clock.now(&mut conn).await?;
         let waiting =
-            requests::count_waiting_for(&mut conn, &person.person.id, &rules, now, MOST_COUNTED)
-                .await?;
+            requests::count_waiting_for(&mut conn, &person.id, &rules, now, MOST_COUNTED).await?;
         Ok(Self {
             person: Some(PersonInFrame {
-                name: person.person.name.clone(),
-                email: person.person.email.clone(),
+                name: person.name.clone(),
+                email: person.email.clone(),
                 is_auditor: standings.is_auditor,
                 waiting,
             }),
@@ -77,38 +80,74 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Result<Respons
 #[template(path = "error.html")]
 pub(super) struct ErrorPage<'a> {
     layout: Layout,
-    status: u16,
+    status: StatusCode,
     title: &'static str,
     text: &'a str,
+    /// What to do about it, where the text does not say.
+    hint: Option<&'static str>,
     /// What is wrong with fields that the person may not see any more.
     details: Vec<&'a str>,
     /// The request that it was about.
     back: Option<String>,
+    /// Text that would be lost otherwise.
+    typed: Option<&'a Typed>,
 }
 
 impl<'a> ErrorPage<'a> {
     /// The page of an error at this address.
-    pub(super) fn render(web: &Web, problem: &'a Problem, path: &str) -> Response {
-        let layout = Layout::signed_out(web);
-        render(problem.status, &Self::of(layout, problem, path))
-            .unwrap_or_else(|_| (problem.status, problem.text.clone()).into_response())
-    }
-
-    /// See [`ErrorPage::render`].
-    pub(super) fn of(layout: Layout, problem: &'a Problem, path: &str) -> Self {
+    pub(super) fn of(
+        layout: Layout,
+        problem: &'a Problem,
+        path: &str,
+        typed: Option<&'a Typed>,
+    ) -> Self {
+        let status = problem.status;
         Self {
-            layout,
-            status: problem.status.as_u16(),
-            title: title(problem.status),
-            text: &problem.text,
+            title: typed.map_or_else(|| title(status), |_| "You are signed out"),
+            text: typed.map_or(problem.text.as_str(), |_| {
+                "Your session ended before this arrived, so nothing was done. Here is what you wrote."
+            }),
+            hint: hint(status, path),
             details: problem
                 .fields
                 .iter()
                 .map(|(.., text)| text.as_str())
                 .filter(|text| *text != problem.text)
                 .collect(),
-            back: way_back(path).filter(|_| problem.status != StatusCode::NOT_FOUND),
+            back: way_back(path).filter(|_| status != StatusCode::NOT_FOUND && typed.is_none()),
+            layout,
+            status,
+            typed,
         }
+    }
+
+    /// The answer.
+    pub(super) fn answer(&self) -> Response {
+        render(self.status, self)
+            .unwrap_or_else(|_| (self.status, self.text.to_owned()).into_response())
+    }
+
+    /// Where to sign in and go on with what was typed.
+    fn sign_in(&self) -> Option<String> {
+        self.typed.map(|typed| login_url(&typed.next))
+    }
+}
+
+/// What to do next, where the sentence of the error can't know it.
+fn hint(status: StatusCode, path: &str) -> Option<&'static str> {
+    match status {
+        StatusCode::NOT_FOUND if path.starts_with("/requests/") => Some(
+            "A request is shown to whoever made it, to those who may decide on it, and to auditors and \
+             administrators. If somebody sent you this link, ask them who should open it, or sign in as \
+             somebody else.",
+        ),
+        StatusCode::NOT_FOUND => Some(
+            "Perhaps the address was cut off or mistyped. Everything that Curfew has for you starts at Home.",
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Some("Go back, and use the buttons of the page that you came from.")
+        }
+        _ => None,
     }
 }
 
@@ -130,7 +169,7 @@ fn title(status: StatusCode) -> &'static str {
 }
 
 /// From an act on a request back to its page.
-fn way_back(path: &str) -> Option<String> {
+pub(super) fn way_back(path: &str) -> Option<String> {
     let (id, _act) = path.strip_prefix("/requests/")?.split_once('/')?;
     let id: uuid::Uuid = id.parse().ok()?;
     Some(format!("/requests/{id}"))
@@ -165,7 +204,7 @@ pub(super) async fn style_sheet() -> Response {
     )
 }
 
-/// The script.
+/// The script. Every page works without it.
 pub(super) async fn script() -> Response {
     asset(
         "text/javascript; charset=utf-8",

@@ -22,7 +22,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 use super::error::Error;
 use super::{Inner, Web, client};
 use crate::access::id::SessionId;
-use crate::access::person::{Assurance, Channel, PersonId, SignedInPerson};
+use crate::access::person::{Assurance, Channel, Person, PersonId, SignedInPerson};
 use crate::access::text::from_outside;
 use crate::postgres::{Db, directory, sessions};
 
@@ -258,13 +258,8 @@ impl FromRequestParts<Web> for MaybeSignedIn {
         let session = Session::from_request_parts(parts, web)
             .await
             .map_err(|(_, why)| Error::Internal(anyhow::anyhow!("no session layer: {why}")))?;
-        let Some(stored) = session.get::<Stored>(PERSON).await.map_err(unavailable)? else {
-            return Ok(Self(None));
-        };
-        let mut conn = web.broker().db.conn().await?;
-        let person = directory::find_person(&mut conn, &stored.id).await?;
         let is_api = parts.uri.path().starts_with("/api/");
-        Ok(Self(person.filter(|person| person.enabled).map(|person| {
+        Ok(Self(find(web, &session).await?.map(|(person, stored)| {
             SignedInPerson {
                 person,
                 assurance: stored.assurance,
@@ -281,6 +276,29 @@ fn client_ip(parts: &Parts, web: &Web) -> Option<IpAddr> {
     let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
     let trusted = &web.0.setup.trusted_proxies;
     Some(client::address(peer.ip(), &parts.headers, trusted))
+}
+
+/// The person of a session, and what it says of them; nobody if they were disabled.
+async fn find(web: &Web, session: &Session) -> Result<Option<(Person, Stored)>, Error> {
+    let Some(stored) = session.get::<Stored>(PERSON).await.map_err(unavailable)? else {
+        return Ok(None);
+    };
+    let mut conn = web.broker().db.conn().await?;
+    let person = directory::find_person(&mut conn, &stored.id).await?;
+    Ok(person
+        .filter(|person| person.enabled)
+        .map(|person| (person, stored)))
+}
+
+/// The person of a session, if there is one.
+pub(super) async fn person(web: &Web, session: &Session) -> Result<Option<Person>, Error> {
+    Ok(find(web, session).await?.map(|(person, _)| person))
+}
+
+/// The same of a session that was read a while ago and may have ended meanwhile.
+pub(super) async fn reload(web: &Web, session: &Session) -> Result<Option<Person>, Error> {
+    session.load().await.map_err(unavailable)?;
+    person(web, session).await
 }
 
 /// The address, as a handler's argument.

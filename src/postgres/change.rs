@@ -3,10 +3,12 @@
 //! Lock order, everywhere: lease, request, grant, assignment, and last, inside `commit`, the head of
 //! the audit log. Lock first, then read the time, then decide. No call to the outside in between.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::{Db, WAKE, audit};
+use super::{CHANGED, Db, WAKE, audit};
 use crate::access::person::Actor;
 use crate::audit::event::{Event, EventType};
 use crate::clock::Clock;
@@ -92,6 +94,16 @@ impl Change {
             "a change of state without an event is never committed"
         );
         let now = self.now().await?;
+        let changed: BTreeSet<_> = self
+            .events
+            .iter()
+            .filter_map(|event| event.request_id)
+            .collect();
+        for request in changed {
+            sqlx::query!("select pg_notify($1, $2)", CHANGED, request.to_string())
+                .execute(&mut *self.tx)
+                .await?;
+        }
         let head = audit::lock_head(&mut self.tx).await?;
         if head.seq == 0 {
             let started = Event::new(EventType::LogStarted).with("format", 1);

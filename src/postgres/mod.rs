@@ -37,6 +37,10 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// misses it looks within two seconds all the same.
 pub const WAKE: &str = "curfew_wake";
 
+/// Channel that wakes whoever watches a request: its id as payload. Whoever misses it looks every few
+/// seconds all the same.
+pub const CHANGED: &str = "curfew_changed";
+
 /// The database, and the clock that goes with it.
 #[derive(Clone, Debug)]
 pub struct Db {

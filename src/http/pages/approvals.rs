@@ -1,5 +1,5 @@
-//! What waits for my decision, oldest first, with everything that the decision is about. Deciding
-//! happens on the request's own page, where its history is read beside.
+//! What waits for my decision, oldest first, with everything that the decision is about, and the
+//! decision itself: one tap. The request's own page has its history beside.
 
 use askama::Template;
 use axum::extract::State;
@@ -8,21 +8,46 @@ use axum::response::Response;
 
 use super::summary::Summary;
 use super::words::Time;
+use crate::access::person::Assurance;
 use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
-use crate::postgres::requests;
+use crate::policy::Policy;
+use crate::postgres::{policies, requests};
 
 /// Most that one page shows. Decided ones leave it, so that the rest moves up.
 const MOST: i64 = 50;
+
+/// One request that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) line: Summary,
+    /// What the rule needs of whoever decides, if the reader's sign-in is too weak for it.
+    pub(super) needs: Option<&'static str>,
+}
+
+impl Waiting {
+    /// As somebody who signed in like this sees it.
+    pub(super) fn of(line: Summary, policy: Option<&Policy>, by: Assurance) -> Self {
+        let needed = policy
+            .and_then(|policy| policy.rule(&line.request.rule))
+            .map(|rule| rule.assurance);
+        Self {
+            needs: needed
+                .filter(|needed| by < *needed)
+                .map(Assurance::in_words),
+            line,
+        }
+    }
+}
 
 #[derive(Template)]
 #[template(path = "approvals/index.html")]
 pub(super) struct Page {
     pub(super) layout: Layout,
     pub(super) now: Time,
-    pub(super) waiting: Vec<Summary>,
+    pub(super) waiting: Vec<Waiting>,
     /// Some rule names a group of theirs as approvers.
     pub(super) is_approver: bool,
     pub(super) has_more: bool,
@@ -42,7 +67,13 @@ pub(in crate::http) async fn show(
         requests::list_waiting_for(&mut conn, &by.person.id, &rules, now, MOST + 1).await?;
     let has_more = i64::try_from(waiting.len()).is_ok_and(|count| count > MOST);
     waiting.truncate(usize::try_from(MOST).unwrap_or(0));
-    let waiting = Summary::list(&mut conn, waiting, now).await?;
+    let in_force = policies::find_in_force(&mut conn).await?;
+    let policy = in_force.as_ref().map(|in_force| &*in_force.policy);
+    let waiting = Summary::list(&mut conn, waiting, now)
+        .await?
+        .into_iter()
+        .map(|line| Waiting::of(line, policy, by.assurance))
+        .collect();
     render(
         StatusCode::OK,
         &Page {

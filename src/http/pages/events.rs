@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::words::Time;
 use crate::access::grant::EndReason;
+use crate::access::target::account_in_words;
 use crate::audit::event::EventType;
 use crate::postgres::audit::Stored;
 
@@ -91,8 +92,9 @@ impl EventLine {
             request_id: body.request_id,
             about: body.target.map(|target| {
                 format!(
-                    "{} in {} ({})",
-                    target.permission_set, target.account_name, target.account_id
+                    "{} in {}",
+                    target.permission_set,
+                    account_in_words(&target.account_name, &target.account_id)
                 )
             }),
             raw,

@@ -27,6 +27,8 @@ pub(super) struct Page {
     pub(super) now: Time,
     pub(super) live: Vec<Summary>,
     pub(super) waiting: Vec<Summary>,
+    /// Some rule names a group of theirs as approvers.
+    pub(super) is_approver: bool,
     pub(super) recent: Vec<Summary>,
 }
 
@@ -79,6 +81,7 @@ pub(in crate::http) async fn show(
             now: Time(now),
             live,
             waiting,
+            is_approver: !rules.is_empty(),
             recent,
         },
     )

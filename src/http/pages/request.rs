@@ -14,6 +14,7 @@ use super::words::{self, Time};
 use crate::access::decision::{Decision, Verdict};
 use crate::access::grant::{Grant, GrantState};
 use crate::access::person::Assurance;
+use crate::access::portal::{AccessPortal, CliProfile};
 use crate::broker::relation::Relation;
 use crate::http::Web;
 use crate::http::error::Error;
@@ -113,22 +114,73 @@ impl Actions {
     }
 }
 
+/// One entry of the timeline.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// What people and grants do.
+    Event(EventLine),
+    /// What went on between Curfew and Identity Center meanwhile, folded.
+    Technical(Vec<EventLine>),
+}
+
+impl Step {
+    /// Folds technical events that follow one another.
+    pub(super) fn fold(events: Vec<EventLine>) -> Vec<Self> {
+        let mut steps = Vec::new();
+        for event in events {
+            match (event.is_technical, steps.last_mut()) {
+                (true, Some(Self::Technical(folded))) => folded.push(event),
+                (true, _) => steps.push(Self::Technical(vec![event])),
+                (false, _) => steps.push(Self::Event(event)),
+            }
+        }
+        steps
+    }
+}
+
+/// How to get to the access.
+#[derive(Debug)]
+pub(super) struct WayIn {
+    /// Address of the console.
+    pub(super) console: String,
+    /// For the CLI.
+    pub(super) profile: Option<CliProfile>,
+}
+
+impl WayIn {
+    /// Only for whoever has the access, and only while it is active.
+    pub(super) fn of(portal: &AccessPortal, summary: &Summary, is_requester: bool) -> Option<Self> {
+        (is_requester && summary.left().is_some()).then(|| Self {
+            console: portal.console(&summary.request.target),
+            profile: portal.cli_profile(&summary.request.target),
+        })
+    }
+}
+
 #[derive(Template)]
 #[template(path = "requests/show.html")]
 pub(super) struct Page {
     pub(super) layout: Layout,
     pub(super) summary: Summary,
     pub(super) decisions: Vec<DecisionLine>,
-    pub(super) events: Vec<EventLine>,
-    pub(super) has_more_events: bool,
+    pub(super) timeline: Vec<Step>,
+    /// How many events are shown, if there are older ones.
+    pub(super) most_events: Option<usize>,
+    /// Number of the newest one.
+    pub(super) newest: i64,
+    pub(super) way_in: Option<WayIn>,
+    /// Scheme and host of this service, for paper.
+    pub(super) origin: String,
     pub(super) actions: Actions,
     pub(super) is_requester: bool,
+    /// Others that wait for the decision of somebody who has decided this one.
+    pub(super) more_waiting: usize,
     /// The rule as it is now, if it is pending.
     pub(super) rule: Option<RuleNow>,
     pub(super) assurance: Assurance,
-    /// Seconds after which the page is read anew.
+    /// Seconds after which a browser without scripts reads the page anew.
     pub(super) refresh: Option<u32>,
-    /// It would refresh itself if the reader had not said no.
+    /// The reader wants it to hold still.
     pub(super) is_held: bool,
 }
 
@@ -146,11 +198,10 @@ impl Page {
         (self.assurance < needed).then(|| needed.in_words())
     }
 
-    /// In a demo minutes may be short: then what the asked ones come to.
-    fn worth(&self) -> Option<String> {
-        let request = &self.summary.request;
-        let is_short = request.granted != TimeDelta::minutes(i64::from(request.minutes));
-        is_short.then(|| words::duration(request.granted))
+    /// Where changes are announced, as long as there can be any.
+    fn live(&self) -> Option<String> {
+        (self.summary.may_change() && !self.is_held)
+            .then(|| format!("{}/live?after={}", self.summary.href(), self.newest))
     }
 
     fn signed_in(&self) -> &'static str {
@@ -162,7 +213,7 @@ impl Page {
     }
 }
 
-/// How soon the page should be read anew: only while something moves, and never under somebody who
+/// How soon a browser without scripts should read the page anew: only while something moves, and never under somebody who
 /// could be typing.
 pub(super) fn refresh(summary: &Summary, actions: Actions) -> Option<u32> {
     const SOON: u32 = 5;
@@ -195,7 +246,7 @@ fn is_last_minute(ends_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 impl Page {
     /// A comment goes with an end only where the page holds still.
     fn may_comment(&self) -> bool {
-        self.refresh.is_none() && !self.is_held
+        self.refresh.is_none()
     }
 }
 
@@ -206,15 +257,20 @@ pub(in crate::http) async fn show(
     RequestPath(id): RequestPath,
     Search(wanted): Search<Wanted>,
 ) -> Result<Response, Error> {
+    let broker = web.broker();
+    // The events first: whatever happens after them is announced to whoever watches.
+    let mut events = {
+        let mut conn = broker.db.conn().await?;
+        audit::list_of_request(&mut conn, id.0, false, i64::MAX, MOST_EVENTS + 1).await?
+    };
+    let newest = events.first().map_or(0, |event| event.seq);
     let whole = Whole::load(&web, &by.person.id, id).await?;
     let layout = Layout::of(&web, &by).await?;
-    let broker = web.broker();
     let mut conn = broker.db.conn().await?;
     let now = broker.db.clock.now(&mut conn).await?;
-    let mut events =
-        audit::list_of_request(&mut conn, id.0, false, i64::MAX, MOST_EVENTS + 1).await?;
-    let has_more_events = i64::try_from(events.len()).is_ok_and(|count| count > MOST_EVENTS);
-    events.truncate(usize::try_from(MOST_EVENTS).unwrap_or(0));
+    let most = usize::try_from(MOST_EVENTS).unwrap_or(0);
+    let most_events = (events.len() > most).then_some(most);
+    events.truncate(most);
     events.reverse();
     let Whole {
         request,
@@ -239,21 +295,27 @@ pub(in crate::http) async fn show(
         None
     };
     let actions = Actions::of(relation, &summary);
-    let wish = refresh(&summary, actions);
-    let is_held = wish.is_some() && wanted.live == "off";
+    let is_held = summary.may_change() && wanted.live == "off";
+    let waiting = layout.person.as_ref().map_or(0, |person| person.waiting);
     let page = Page {
         layout,
+        more_waiting: if relation.has_decided { waiting } else { 0 },
         decisions: decisions.into_iter().map(DecisionLine::of).collect(),
-        events: events
-            .into_iter()
-            .map(EventLine::parse)
-            .collect::<anyhow::Result<_>>()?,
-        has_more_events,
+        timeline: Step::fold(
+            events
+                .into_iter()
+                .map(EventLine::parse)
+                .collect::<anyhow::Result<_>>()?,
+        ),
+        most_events,
+        newest,
+        way_in: WayIn::of(&web.0.portal, &summary, relation.is_requester),
+        origin: web.0.public_url.origin().to_owned(),
+        refresh: refresh(&summary, actions).filter(|_| !is_held),
         actions,
         is_requester: relation.is_requester,
         rule,
         assurance: by.assurance,
-        refresh: wish.filter(|_| !is_held),
         is_held,
         summary,
     };
@@ -262,7 +324,10 @@ pub(in crate::http) async fn show(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{active, at, ended, ending, pending, summary};
+    use super::super::samples::{
+        active, at, ended, ending, events, failed, pending, portal, provisioning, scheduled,
+        summary,
+    };
     use super::*;
 
     const REQUESTER: Relation = Relation {
@@ -336,6 +401,37 @@ mod tests {
         };
         assert!(Actions::of(REQUESTER, &summary(pending(), Some(overdue), 901)).may_hurry);
         assert!(!Actions::of(REQUESTER, &summary(pending(), Some(ended()), 999)).may_end);
+    }
+
+    #[test]
+    fn the_way_in_is_shown_to_whoever_has_the_access_and_only_while_it_is_active() {
+        let portal = portal();
+        let way_in = |grant, seconds, is_requester| {
+            WayIn::of(&portal, &summary(pending(), grant, seconds), is_requester)
+        };
+        let shown = way_in(Some(active()), 60, true).unwrap();
+        assert!(shown.console.contains("111111111111") && shown.profile.is_some());
+        assert!(way_in(Some(active()), 60, false).is_none());
+        assert!(
+            way_in(Some(active()), 600, true).is_none(),
+            "its time is over"
+        );
+        for grant in [scheduled(), provisioning(), ending(), ended(), failed()] {
+            assert!(way_in(Some(grant), 60, true).is_none());
+        }
+        assert!(way_in(None, 60, true).is_none());
+    }
+
+    #[test]
+    fn technical_events_that_follow_one_another_are_folded() {
+        let lengths: Vec<_> = Step::fold(events())
+            .iter()
+            .map(|step| match step {
+                Step::Event(_) => 0,
+                Step::Technical(folded) => folded.len(),
+            })
+            .collect();
+        assert_eq!(lengths, [0, 0, 0, 0, 0, 2, 0, 0]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::summary::Summary;
 use crate::access::grant::{EndReason, Grant, GrantState, Window};
 use crate::access::id::{AssignmentId, GrantId};
 use crate::access::person::{Assurance, PersonId};
+use crate::access::portal::AccessPortal;
 pub(super) use crate::access::request::tests::{at, pending};
 use crate::access::request::{Named, Request};
 use crate::policy::evaluate::tests::{account, in_force as in_force_of};
@@ -122,6 +123,10 @@ pub(super) fn summary(request: Request, grant: Option<Grant>, seconds: i64) -> S
         yes: 0,
         now: at(seconds),
     }
+}
+
+pub(super) fn portal() -> AccessPortal {
+    AccessPortal::new(None, "d-1234567890", Some("eu-central-1")).unwrap()
 }
 
 /// The demo's accounts, and one that is closed.

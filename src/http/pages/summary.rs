@@ -2,13 +2,14 @@
 //!
 //! Lists read their grants and approvals with one query each, whatever their length.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::offers::form_href;
 use super::words::{self, Badge, Time};
 use crate::access::grant::{Grant, GrantStatus};
-use crate::access::request::{Openness, Request};
+use crate::access::request::{Openness, Request, RequestStatus};
+use crate::access::target::account_in_words;
 use crate::postgres::{decisions, grants};
 
 /// See the module.
@@ -58,6 +59,10 @@ impl Summary {
         self.request.target.account_id()
     }
 
+    pub(super) fn account_in_words(&self) -> String {
+        account_in_words(self.account_name(), self.account_id())
+    }
+
     pub(super) fn permission_set(&self) -> &str {
         self.request.target.permission_set()
     }
@@ -70,6 +75,12 @@ impl Summary {
         words::counted(i64::from(self.request.minutes), "minute")
     }
 
+    /// In a demo minutes may be short: then what the asked ones come to.
+    pub(super) fn worth(&self) -> Option<String> {
+        let is_short = self.request.granted != TimeDelta::minutes(i64::from(self.request.minutes));
+        is_short.then(|| words::duration(self.request.granted))
+    }
+
     pub(super) fn request_badge(&self) -> Badge {
         words::request_badge(self.request.status)
     }
@@ -78,6 +89,11 @@ impl Summary {
         self.grant
             .as_ref()
             .map(|grant| words::grant_badge(grant.status()))
+    }
+
+    /// Where the access stands, or the request as long as it gave none.
+    pub(super) fn badge(&self) -> Badge {
+        self.grant_badge().unwrap_or_else(|| self.request_badge())
     }
 
     /// How the request stands.
@@ -108,9 +124,31 @@ impl Summary {
             .map(|window| Time(window.ends_at))
     }
 
+    /// When the time to decide is over.
+    pub(super) fn lapses(&self) -> Time {
+        Time(self.request.lapses_at)
+    }
+
     /// What is left of the time to decide.
     pub(super) fn time_to_decide(&self) -> String {
         words::duration(self.request.lapses_at - self.now)
+    }
+
+    /// May anything about it still change?
+    pub(super) fn may_change(&self) -> bool {
+        self.request.status == RequestStatus::Pending || self.is_live()
+    }
+
+    /// The form that asks for the same again, once this is over. The reason is of its own day and has
+    /// to be given anew.
+    pub(super) fn again(&self) -> Option<String> {
+        let fields = [
+            ("rule", self.request.rule.as_str()),
+            ("account", self.account_id()),
+            ("minutes", &self.request.minutes.to_string()),
+        ];
+        let query = serde_urlencoded::to_string(fields).ok()?;
+        (!self.may_change()).then(|| format!("/requests/new?{query}"))
     }
 
     pub(super) fn approvals(&self) -> String {
@@ -149,5 +187,41 @@ impl Summary {
     /// Is there a grant that is not over?
     pub(super) fn is_live(&self) -> bool {
         self.grant.as_ref().is_some_and(|grant| !grant.is_over())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{active, asked, ended, ending, failed, summary};
+    use super::*;
+
+    #[test]
+    fn only_what_is_over_is_asked_for_again_and_never_with_the_old_reason() {
+        let over = Request {
+            status: RequestStatus::Approved,
+            rule: "a&b=c".into(),
+            ..asked()
+        };
+        let denied = Request {
+            status: RequestStatus::Denied,
+            ..over.clone()
+        };
+        for past in [
+            summary(over.clone(), Some(ended()), 700),
+            summary(over.clone(), Some(failed()), 700),
+            summary(denied, None, 700),
+        ] {
+            assert_eq!(
+                past.again().as_deref(),
+                Some("/requests/new?rule=a%26b%3Dc&account=111111111111&minutes=10")
+            );
+        }
+        for present in [
+            summary(asked(), None, 60),
+            summary(over.clone(), Some(active()), 60),
+            summary(over, Some(ending()), 700),
+        ] {
+            assert_eq!(present.again(), None);
+        }
     }
 }

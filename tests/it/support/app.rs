@@ -337,6 +337,7 @@ async fn build(
         trusted_proxies: Vec::new(),
         connections: 20,
         has_metrics: true,
+        access_portal_url: None,
         kind: Kind::Demo,
         policy: policy.map(str::to_owned),
     })

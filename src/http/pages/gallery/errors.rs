@@ -4,8 +4,9 @@ use askama::Template as _;
 use axum::http::StatusCode;
 
 use super::super::samples::pending;
-use super::Rendered;
+use super::{Rendered, layout};
 use crate::http::error::Problem;
+use crate::http::error_context::Typed;
 use crate::http::page::{ErrorPage, Layout};
 
 pub(super) fn problem(status: StatusCode, text: &str, fields: &[(&str, &str)]) -> Problem {
@@ -21,23 +22,49 @@ pub(super) fn problem(status: StatusCode, text: &str, fields: &[(&str, &str)]) -
 }
 
 pub(super) fn samples() -> Vec<Rendered> {
+    let page = |layout: Layout, problem: &Problem, path: &str, typed: Option<&Typed>| {
+        ErrorPage::of(layout, problem, path, typed)
+            .render()
+            .unwrap()
+    };
+    let nobody = || Layout {
+        person: None,
+        is_demo: true,
+    };
     let conflict = problem(
         StatusCode::CONFLICT,
         "You have decided on this request already.",
         &[],
     );
-    let act = format!("/requests/{}/approve", pending().id);
-    vec![(
-        "error",
-        ErrorPage::of(
-            Layout {
-                person: None,
-                is_demo: true,
-            },
-            &conflict,
-            &act,
-        )
-        .render()
-        .unwrap(),
-    )]
+    let missing = problem(
+        StatusCode::NOT_FOUND,
+        "There is no such request, or you may not see it.",
+        &[],
+    );
+    let expired = problem(StatusCode::UNAUTHORIZED, "Sign in first.", &[]);
+    let typed = Typed {
+        texts: vec![("Reason", "</textarea><b>restart</b>\nthe workers".into())],
+        next: "/requests/new?rule=production-admin&account=111111111111".into(),
+    };
+    let id = pending().id;
+    vec![
+        (
+            "error",
+            page(
+                layout(2),
+                &conflict,
+                &format!("/requests/{id}/approve"),
+                None,
+            ),
+        ),
+        (
+            "error-404",
+            page(layout(0), &missing, &format!("/requests/{id}"), None),
+        ),
+        ("error-nobody", page(nobody(), &missing, "/x", None)),
+        (
+            "error-signed-out",
+            page(nobody(), &expired, "/requests", Some(&typed)),
+        ),
+    ]
 }

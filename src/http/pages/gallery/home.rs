@@ -1,7 +1,7 @@
 //! Samples of the home page.
 
 use super::super::samples::{active, asked, at, ended, ending, failed, provisioning, summary};
-use super::{Rendered, approved, layout, render};
+use super::{Rendered, approved, endless, layout, nameless, render};
 use crate::access::request::{Request, RequestStatus};
 use crate::http::pages::home;
 use crate::http::pages::words::Time;
@@ -31,7 +31,8 @@ pub(super) fn samples() -> Vec<Rendered> {
             summary(approved(), Some(provisioning()), 60),
             summary(approved(), Some(ending()), 660),
         ],
-        waiting: vec![summary(asked(), None, 60)],
+        waiting: vec![summary(asked(), None, 60), summary(nameless(), None, 60)],
+        is_approver: true,
         recent: history,
     };
     let empty = home::Page {
@@ -39,7 +40,24 @@ pub(super) fn samples() -> Vec<Rendered> {
         now: Time(at(0)),
         live: vec![],
         waiting: vec![],
+        is_approver: false,
         recent: vec![],
     };
-    vec![("home", render(&home)), ("home-empty", render(&empty))]
+    let long = || Request {
+        status: RequestStatus::Approved,
+        ..endless()
+    };
+    let endless = home::Page {
+        layout: layout(100),
+        now: Time(at(60)),
+        live: vec![summary(long(), Some(active()), 60)],
+        waiting: vec![summary(endless(), None, 60)],
+        is_approver: true,
+        recent: vec![summary(long(), Some(ended()), 700)],
+    };
+    vec![
+        ("home", render(&home)),
+        ("home-empty", render(&empty)),
+        ("home-endless", render(&endless)),
+    ]
 }

@@ -2,6 +2,7 @@
 //! belong. `CURFEW_PAGES_DIR=DIR cargo test every_page_renders` leaves the pages in DIR,
 //! to be looked at in a browser beside `static/app.css`.
 
+mod approvals;
 mod audit;
 mod errors;
 mod home;
@@ -16,7 +17,9 @@ use std::path::Path;
 use askama::DynTemplate;
 
 use super::samples::{asked, at};
-use crate::access::request::{Request, RequestStatus};
+use crate::access::id::RequestId;
+use crate::access::request::{Named, Request, RequestStatus};
+use crate::access::target::Target;
 use crate::http::page::{Layout, PersonInFrame};
 
 /// The name of a page and its text.
@@ -47,6 +50,49 @@ fn approved() -> Request {
     }
 }
 
+/// For an account that has no name, from somebody whose name is written from right to left.
+fn nameless() -> Request {
+    let asked = asked();
+    Request {
+        id: RequestId::new(at(1)),
+        target: Target::PermissionSet {
+            account_id: "555555555555".into(),
+            account_name: String::new(),
+            permission_set_arn: String::new(),
+            permission_set: "production-admin".into(),
+        },
+        requester: Named {
+            name: "عائشة المهندسة".into(),
+            ..asked.requester.clone()
+        },
+        reason: "إعادة تشغيل الخادم (payments)!".into(),
+        ticket: None,
+        ..asked
+    }
+}
+
+/// Names as long as AWS lets them be, without a place to break.
+fn endless() -> Request {
+    let asked = asked();
+    Request {
+        target: Target::PermissionSet {
+            account_id: "666666666666".into(),
+            account_name: "account".repeat(36) + "acc",
+            permission_set_arn: String::new(),
+            permission_set: "permission-set-".repeat(17),
+        },
+        requester: Named {
+            name: "Name".repeat(63),
+            email: format!("{}@example.com", "e".repeat(242)),
+            ..asked.requester.clone()
+        },
+        rule: "rule".repeat(63),
+        reason: "x".repeat(600),
+        ticket: Some("INC-".to_owned() + &"1".repeat(251)),
+        ..asked
+    }
+}
+
 /// Every page. Each noun's samples are in its own file.
 fn pages() -> Vec<Rendered> {
     [
@@ -56,6 +102,7 @@ fn pages() -> Vec<Rendered> {
         request::samples(),
         requests::samples(),
         sessions::samples(),
+        approvals::samples(),
         audit::samples(),
         errors::samples(),
     ]
@@ -74,7 +121,9 @@ fn every_page_renders_and_shows_free_text_as_text() {
             )
             .unwrap();
         }
-        let html = html.replace("<script src=\"/static/app.js\" defer></script>", "");
+        let script = "<script src=\"/static/app.js\" defer></script>";
+        assert!(html.contains(script), "{name} has not the one script");
+        let html = html.replace(script, "");
         assert!(
             !html.contains("<script") && !html.contains("<img") && !html.contains("<b>"),
             "{name} does not escape"
@@ -130,4 +179,19 @@ fn the_account_is_shown_with_its_id_wherever_it_is_named() {
             assert!(html.contains("111111111111"), "{name}");
         }
     }
+}
+
+#[test]
+fn an_account_without_a_name_is_its_id_alone() {
+    let named = pages();
+    let nameless = named
+        .iter()
+        .filter(|(_, html)| html.contains("555555555555"));
+    for (name, html) in nameless.clone() {
+        assert!(
+            !html.contains("<bdi></bdi>") && !html.contains("()"),
+            "{name}"
+        );
+    }
+    assert!(nameless.count() >= 3);
 }

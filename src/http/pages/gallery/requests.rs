@@ -1,4 +1,4 @@
-//! Samples of the lists of requests: the history and what waits for a decision.
+//! Samples of the history of requests.
 
 use super::super::samples::{active, asked, at, ended, ending, summary};
 use super::{Rendered, approved, layout, render};
@@ -6,9 +6,7 @@ use crate::access::id::RequestId;
 use crate::access::person::PersonId;
 use crate::access::request::{Named, Request, RequestStatus};
 use crate::access::target::Target;
-use crate::http::pages::approvals;
 use crate::http::pages::requests::{self, Narrowed, Whose};
-use crate::http::pages::words::Time;
 
 /// A denied request with names of the longest kind, written from right to left, for an account that
 /// has no name.
@@ -69,25 +67,9 @@ pub(super) fn samples() -> Vec<Rendered> {
         rule: Some("x".repeat(255)),
         ..mine.clone()
     };
-    let approvals = approvals::Page {
-        layout: layout(1),
-        now: Time(at(60)),
-        waiting: vec![summary(asked(), None, 60)],
-        is_approver: true,
-        has_more: true,
-    };
-    let none = approvals::Page {
-        layout: layout(0),
-        now: Time(at(0)),
-        waiting: vec![],
-        is_approver: false,
-        has_more: false,
-    };
     vec![
         ("requests", render(&list)),
         ("requests-empty", render(&empty(mine))),
         ("requests-no-match", render(&empty(narrow))),
-        ("approvals", render(&approvals)),
-        ("approvals-empty", render(&none)),
     ]
 }
