@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use crate::access::portal::AccessPortal;
 use crate::directory::Roles;
 use crate::http::PublicUrl;
 use crate::settings::Settings;
@@ -265,11 +266,8 @@ impl Config {
             self.aws.outstanding
         );
         if let Some(portal) = &self.aws.access_portal_url {
-            let is_plain = portal.bytes().all(|byte| byte.is_ascii_graphic());
-            anyhow::ensure!(
-                portal.starts_with("https://") && is_plain && !portal.contains('#'),
-                "aws.access_portal_url is {portal:?}; it must be the https address that your users start from, such as https://d-1234567890.awsapps.com/start"
-            );
+            AccessPortal::new(Some(portal), "", None)
+                .map_err(|why| anyhow::anyhow!("aws.access_portal_url: {why}"))?;
         }
         Ok(())
     }

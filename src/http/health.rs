@@ -44,6 +44,9 @@ async fn missing(web: &Web) -> anyhow::Result<Vec<String>> {
     let mut conn = db.conn().await?;
     let now = db.clock.now(&mut conn).await?;
     let mut missing = Vec::new();
+    if web.0.live.has_ended() {
+        missing.push("it is stopping".to_owned());
+    }
     let copied_at = directory::copied_at(&mut conn).await?;
     if copied_at.is_none_or(|at| at + DIRECTORY_MAX_AGE < now) {
         missing.push("the copy of the directory is more than five minutes old".to_owned());

@@ -85,6 +85,16 @@ impl Live {
     pub fn end(&self) {
         self.stop.cancel();
     }
+
+    /// Streams are ended, because the service stops.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// How many streams are open.
+    pub(super) fn count(&self) -> usize {
+        MOST_STREAMS.saturating_sub(self.places.available_permits())
+    }
 }
 
 /// What a page has seen already.

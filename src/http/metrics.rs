@@ -29,7 +29,7 @@ pub(super) async fn show(State(web): State<Web>) -> Result<Response, Error> {
         is_halted: engine.status().halted.is_some(),
         pass_age: engine.pass_age(),
         connections: (pool.size().saturating_sub(idle), idle),
-        streams: 0,
+        streams: web.0.live.count(),
     };
     let figures = load(&web).await.map_or_else(
         |error| {

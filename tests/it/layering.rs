@@ -38,7 +38,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("settings", &["engine"]),
     ("clock", &[]),
     ("metrics", &[]),
-    ("config", &["directory", "http", "settings"]),
+    ("config", &["access", "directory", "http", "settings"]),
     ("preflight", &["aws", "policy", "postgres"]),
     (
         "postgres",

@@ -223,7 +223,7 @@ async fn a_stop_ends_the_streams_first_and_is_not_held_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let running = tokio::spawn(second.run(listener, stop.clone()));
+    let running = tokio::spawn(second.run(listener, None, stop.clone()));
     let client = reqwest::Client::builder().no_proxy().timeout(GUARD).build();
     let mut answer = client
         .unwrap()

@@ -139,18 +139,6 @@ impl Summary {
         self.request.status == RequestStatus::Pending || self.is_live()
     }
 
-    /// The form that asks for the same again, once this is over. The reason is of its own day and has
-    /// to be given anew.
-    pub(super) fn again(&self) -> Option<String> {
-        let fields = [
-            ("rule", self.request.rule.as_str()),
-            ("account", self.account_id()),
-            ("minutes", &self.request.minutes.to_string()),
-        ];
-        let query = serde_urlencoded::to_string(fields).ok()?;
-        (!self.may_change()).then(|| format!("/requests/new?{query}"))
-    }
-
     pub(super) fn approvals(&self) -> String {
         words::approvals(self.yes, self.request.approvals_required)
     }
@@ -169,7 +157,8 @@ impl Summary {
                 .is_some_and(|grant| grant.status() == GrantStatus::Ending)
     }
 
-    /// The form that asks for the same again; none while this one is open.
+    /// The form that asks for the same again; none while this one is open. The reason is of its own day
+    /// and has to be given anew.
     pub(super) fn again(&self) -> Option<String> {
         let is_over = match &self.grant {
             Some(grant) => grant.is_over(),
