@@ -168,8 +168,27 @@ class VerifyTest(unittest.TestCase):
         self.refuses(lines[4:], "line 1 (seq 5)", "prev_hash", "--from", "4:" + "ab" * 32)
         self.refuses(lines, "line 1 (seq 5)", "seq is 1", "--from", head(lines[3]))
 
+    def test_a_filtered_export_event_by_event(self):
+        lines = log(8)
+        for some in (lines, lines[3:5], [lines[1], lines[4], lines[5], lines[7]], lines[6:7], []):
+            said = self.accepts(some, "--events-only")
+            self.assertEqual(said, f"ok: {len(some)} events, each sound by itself; events that were left out can't be seen\n")
+        self.refuses([lines[1], lines[4]], "line 1 (seq 1)", "seq is 2")
+        self.refuses([lines[4], lines[1]], "line 2 (seq 6)", "seq is 2", "--events-only")
+        self.refuses([lines[4], lines[4]], "line 2 (seq 6)", "seq is 5", "--events-only")
+        self.refuses([lines[1], lines[4].replace(b"Roll", b"Rall")], "line 2 (seq 3)", "hash of its content", "--events-only")
+        self.refuses([lines[1], lines[4][:-1]], "line 2 (seq 3)", "cut off", "--events-only")
+
+    def test_neighbours_in_a_filtered_export_are_still_a_chain(self):
+        lines = log(5)
+        forged = sealed(event(4, "ab" * 32))[0]
+        self.accepts([lines[1], forged], "--events-only")
+        self.refuses([lines[2], forged], "line 2 (seq 4)", "prev_hash", "--events-only")
+        self.refuses([sealed(event(1, ZEROS, data=1) | {"data": {}})[0]], "line 1 (seq 1)", "log.started", "--events-only")
+
     def test_wrong_use(self):
-        for arguments in (["--from", "5"], ["--from", "5:XYZ"], ["--from", "0:" + ZEROS], ["--from", ""], ["/does/not/exist"], ["--what"]):
+        for arguments in (["--from", "5"], ["--from", "5:XYZ"], ["--from", "0:" + ZEROS], ["--from", ""], ["/does/not/exist"], ["--what"],
+                          ["--events-only", "--from", "5:" + ZEROS]):
             with self.subTest(arguments):
                 self.assertEqual(verify(b"", *arguments).returncode, 2)
 
@@ -280,7 +299,7 @@ def first_bad_line(content):
     previous, seq = module.BEFORE_THE_FIRST, 0
     for line in content.split(b"\n")[:-1]:
         try:
-            previous = module.check_event(line + b"\n", seq + 1, previous)
+            previous = module.check_event(line + b"\n", seq + 1, previous)["hash"]
         except (ValueError, RecursionError):
             return seq + 1
         seq += 1

@@ -6,10 +6,11 @@
     verify.py --from 41:HASH rest.jsonl         events after a checkpoint that you kept
     tail -n +42 log.jsonl | verify.py --from 41:HASH
                                                 does a whole log still contain that checkpoint?
+    verify.py --events-only filtered.jsonl      a filtered export (its name says so): each event by itself
 
 Prints `ok: N events, head SEQ HASH` and exits 0, or names the first bad event and exits 1 (2: wrong use).
 Keep the head that it prints: a log that was rewritten from its beginning still looks sound by itself,
-and only an earlier head, kept elsewhere, gives it away.
+and only an earlier head, kept elsewhere, gives it away. Of a filtered export, nobody can see which events were left out.
 
 What is checked, line by line:
   * the line is one JSON object, written exactly as RFC 8785 (canonical JSON) writes it, and ends with \\n;
@@ -18,6 +19,7 @@ What is checked, line by line:
   * `hash` is the SHA-256 of the canonical JSON of the event without its `hash`;
   * the event has its eleven fields and no other; keys are ASCII, without `$` in front; nothing is nested deeper than 127;
   * the first event of a log is `log.started`, format 1.
+With --events-only `seq` only has to grow, and `prev_hash` to fit where two events are neighbours.
 
 Standard library only (Python 3.8 or later). Reads one line at a time, so memory does not grow with the log.
 """
@@ -102,8 +104,8 @@ def check_form(value, depth=1):
         check_form(inner, depth + 1)
 
 
-def check_event(line, seq, previous):
-    """One line of the export, which must hold event `seq`; gives back its hash."""
+def sound_event(line):
+    """The event of one line of the export, if it is sound by itself."""
     if len(line) > LONGEST_LINE:
         raise Bad(f"longer than {LONGEST_LINE} bytes")
     if not line.endswith(b"\n"):
@@ -118,25 +120,35 @@ def check_event(line, seq, previous):
         raise Bad("missing or unknown fields: " + ", ".join(sorted(set(event) ^ FIELDS))[:200])
     if canonical(event).encode("utf-8") != line:
         raise Bad("not written as canonical JSON")
-
-    if type(event["seq"]) is not int or event["seq"] != seq:
-        raise Bad(f"its seq is {event['seq']!r:.40}")
-    if event["prev_hash"] != previous:
-        raise Bad("its prev_hash is not the hash of the event before it")
-    stated = event.pop("hash")
-    if stated != hashlib.sha256(canonical(event).encode("utf-8")).hexdigest():
+    content = {field: value for field, value in event.items() if field != "hash"}
+    if event["hash"] != hashlib.sha256(canonical(content).encode("utf-8")).hexdigest():
         raise Bad("its hash is not the hash of its content")
+    if type(event["seq"]) is not int:
+        raise Bad(f"its seq is {event['seq']!r:.40}")
+    return event
+
+
+def check_event(line, seq, previous, gaps=False):
+    """One line of the export, which must hold event `seq` (or, with gaps, a later one); gives back the event."""
+    event = sound_event(line)
+    if event["seq"] < seq or (event["seq"] > seq and not gaps):
+        raise Bad(f"its seq is {event['seq']}")
+    if event["seq"] == seq and event["prev_hash"] != previous:
+        raise Bad("its prev_hash is not the hash of the event before it")
     written = event["data"].get("format") if isinstance(event["data"], dict) else None
-    if seq == 1 and (event["type"] != "log.started" or type(written) is not int or written != 1):
+    if event["seq"] == 1 and (event["type"] != "log.started" or type(written) is not int or written != 1):
         raise Bad("a log must begin with log.started, format 1")
-    return stated
+    return event
 
 
 def main():
     parser = argparse.ArgumentParser(description="Check an export of Curfew's audit log (JSON Lines).")
     parser.add_argument("file", nargs="?", help="the export; standard input if not given")
     parser.add_argument("--from", dest="checkpoint", metavar="SEQ:HASH", help="begin after this event")
+    parser.add_argument("--events-only", action="store_true", help="of a filtered export: each event by itself")
     options = parser.parse_args()
+    if options.events_only and options.checkpoint is not None:
+        parser.error("--events-only goes with no checkpoint: a filtered export is no chain")
 
     seq, head = 0, BEFORE_THE_FIRST
     if options.checkpoint is not None:
@@ -151,15 +163,18 @@ def main():
     count = 0
     try:
         while line := stream.readline(LONGEST_LINE + 1):
-            head = check_event(line, seq + 1, head)
-            seq, count = seq + 1, count + 1
-        if seq == 0:
+            event = check_event(line, seq + 1, head, gaps=options.events_only)
+            seq, head, count = event["seq"], event["hash"], count + 1
+        if seq == 0 and not options.events_only:
             raise Bad("the file is empty")
     except (ValueError, RecursionError) as error:  # ValueError: Bad, and text that is not UTF-8
         why = error if isinstance(error, Bad) else f"not readable text ({type(error).__name__})"
         print(f"bad event at line {count + 1} (seq {seq + 1}): {why}")
         return 1
-    print(f"ok: {count} events, head {seq} {head}")
+    if options.events_only:
+        print(f"ok: {count} events, each sound by itself; events that were left out can't be seen")
+    else:
+        print(f"ok: {count} events, head {seq} {head}")
     return 0
 
 

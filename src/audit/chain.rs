@@ -136,30 +136,16 @@ impl std::str::FromStr for Head {
     }
 }
 
-/// Follows a log event by event.
-#[derive(Debug)]
-pub struct Verifier {
+/// One event that is sound by itself: canonical, complete, with the hash of its content.
+struct Sound {
     head: Head,
+    prev_hash: String,
+    begins_log: bool,
 }
 
-impl Verifier {
-    /// From the start, or from a point that is trusted already.
-    #[must_use]
-    pub fn from(head: Head) -> Self {
-        Self { head }
-    }
-
-    /// The last event that was good.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        self.head
-    }
-
-    /// Takes the next event, in its exported bytes without the line break.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn next(&mut self, line: &[u8]) -> Result<(), String> {
+impl Sound {
+    /// Takes an event in its exported bytes without the line break.
+    fn read(line: &[u8]) -> Result<Self, String> {
         let value: Value =
             serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
         let Value::Object(mut object) = value else {
@@ -179,30 +165,89 @@ impl Verifier {
         let Some(Value::String(hash)) = object.remove("hash") else {
             return Err("hash is not a string".to_owned());
         };
-        let seq = object
-            .get("seq")
-            .and_then(Value::as_i64)
-            .ok_or("seq is not a number")?;
-        if seq != self.head.seq + 1 {
-            return Err(format!(
-                "seq is {seq} where {} was expected: an event is missing, doubled or moved",
-                self.head.seq + 1
-            ));
-        }
-        if object.get("prev_hash").and_then(Value::as_str) != Some(&hex::encode(self.head.hash)) {
-            return Err("prev_hash is not the hash of the event before it".to_owned());
-        }
         let computed: [u8; 32] = Sha256::digest(canonical(&object)?).into();
         if hash != hex::encode(computed) {
             return Err("hash does not match the content: the event was changed".to_owned());
         }
-        if seq == 1 && (object["type"] != "log.started" || object["data"]["format"] != 1) {
+        let seq = object.get("seq").and_then(Value::as_i64);
+        let prev_hash = object.get("prev_hash").and_then(Value::as_str);
+        Ok(Self {
+            head: Head {
+                seq: seq.ok_or("seq is not a number")?,
+                hash: computed,
+            },
+            prev_hash: prev_hash.ok_or("prev_hash is not a string")?.to_owned(),
+            begins_log: object["type"] == "log.started" && object["data"]["format"] == 1,
+        })
+    }
+
+    /// May it be the event right after this one?
+    fn follows(&self, head: Head) -> Result<(), String> {
+        if self.prev_hash != hex::encode(head.hash) {
+            return Err("prev_hash is not the hash of the event before it".to_owned());
+        }
+        if self.head.seq == 1 && !self.begins_log {
             return Err("the first event is not log.started, format 1".to_owned());
         }
-        self.head = Head {
-            seq,
-            hash: computed,
-        };
+        Ok(())
+    }
+}
+
+/// Follows a log event by event.
+#[derive(Debug)]
+pub struct Verifier {
+    head: Head,
+    /// Events may be left out in between.
+    is_selection: bool,
+}
+
+impl Verifier {
+    /// From the start, or from a point that is trusted already.
+    #[must_use]
+    pub fn from(head: Head) -> Self {
+        Self {
+            head,
+            is_selection: false,
+        }
+    }
+
+    /// Of a filtered export: each event by itself and in order, and a chain wherever two are
+    /// neighbours. That an event was dropped can't be seen (protocol A4).
+    #[must_use]
+    pub fn of_selection() -> Self {
+        Self {
+            head: Head::START,
+            is_selection: true,
+        }
+    }
+
+    /// The last event that was good.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Takes the next event, in its exported bytes without the line break.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn next(&mut self, line: &[u8]) -> Result<(), String> {
+        let event = Sound::read(line)?;
+        let (seq, expected) = (event.head.seq, self.head.seq + 1);
+        if self.is_selection && seq < expected {
+            return Err(format!(
+                "seq is {seq} where at least {expected} was expected: an event is doubled or moved"
+            ));
+        }
+        if !self.is_selection && seq != expected {
+            return Err(format!(
+                "seq is {seq} where {expected} was expected: an event is missing, doubled or moved"
+            ));
+        }
+        if seq == expected {
+            event.follows(self.head)?;
+        }
+        self.head = event.head;
         Ok(())
     }
 }
@@ -328,6 +373,32 @@ mod tests {
             let lines: Vec<_> = order.iter().map(|&at| good[at].clone()).collect();
             assert!(verify(&lines).is_err(), "{order:?}");
         }
+    }
+
+    #[test]
+    fn of_a_selection_events_may_be_missing_but_none_changed_doubled_or_moved() {
+        let good = log(5);
+        let select = |order: &[usize]| {
+            let mut verifier = Verifier::of_selection();
+            order
+                .iter()
+                .try_for_each(|at| verifier.next(&good[*at]))
+                .map(|()| verifier.head().seq)
+        };
+        for (order, head) in [(&[0, 1, 2][..], 3), (&[1, 3], 4), (&[4], 5), (&[], 0)] {
+            assert_eq!(select(order), Ok(head));
+        }
+        for order in [&[1, 1][..], &[3, 1]] {
+            assert!(select(order).unwrap_err().contains("doubled or moved"));
+        }
+        let mut changed = good[3].clone();
+        changed[20] ^= 1;
+        assert!(Verifier::of_selection().next(&changed).is_err());
+        // Neighbours are still a chain.
+        let mut verifier = Verifier::of_selection();
+        verifier.next(&good[0]).unwrap();
+        let why = verifier.next(&forged(|body| body["seq"] = 2.into()));
+        assert!(why.unwrap_err().contains("prev_hash"));
     }
 
     #[test]

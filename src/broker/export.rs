@@ -1,10 +1,10 @@
 //! Exporting events is an act too: auditors do it, and the log says so. Events: `audit.exported`.
 
-use chrono::{DateTime, Utc};
-
 use super::Broker;
 use crate::access::person::{Actor, SignedInPerson};
 use crate::audit::event::{Event, EventType};
+use crate::audit::export::Format;
+use crate::audit::filter::Filter;
 use crate::postgres::audit;
 use crate::postgres::change::Change;
 
@@ -16,16 +16,16 @@ impl Broker {
     pub async fn export(
         &self,
         by: &SignedInPerson,
-        format: &str,
-        from: Option<DateTime<Utc>>,
-        until: Option<DateTime<Utc>>,
+        format: Format,
+        filter: &Filter,
     ) -> anyhow::Result<i64> {
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         change.record(
             Event::new(EventType::AuditExported)
-                .with("format", format)
-                .at("from", from)
-                .at("to", until),
+                .with("format", format.as_str())
+                .at("from", filter.from)
+                .at("to", filter.until)
+                .with("filters", filter.selecting()),
         );
         change.commit().await?;
         Ok(audit::load_head(&mut *self.db.conn().await?).await?.seq)

@@ -9,10 +9,10 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{UNWRITABLE, say};
 use crate::audit::chain::{Head, Verifier};
-use crate::audit::export::json_lines;
+use crate::audit::export::{Format, write};
 use crate::clock::Clock;
 use crate::postgres::Db;
-use crate::postgres::audit::{self, Range};
+use crate::postgres::audit::{self, Selection};
 
 /// Longest line of an export: a request of 256 kB is refused, so no event comes near.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -35,6 +35,9 @@ pub(super) enum Command {
         /// Start after this event, given as SEQ:HASH, instead of at the beginning
         #[arg(long, value_name = "SEQ:HASH")]
         from: Option<Head>,
+        /// The file is a filtered export: check each event by itself. What was left out can't be seen
+        #[arg(long, requires = "file", conflicts_with = "from")]
+        events_only: bool,
     },
 }
 
@@ -44,6 +47,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Verify {
             file: Some(file),
             from,
+            events_only,
             ..
         } => {
             let reader: Box<dyn Read> = if file.as_os_str() == "-" {
@@ -54,12 +58,25 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                         .with_context(|| format!("open {}", file.display()))?,
                 )
             };
-            verify_file(reader, from.unwrap_or(Head::START))
+            if events_only {
+                let (count, _) = verify_file(reader, Verifier::of_selection())?;
+                return say(&format!(
+                    "ok: {count} events, each sound by itself; events that were left out can't be seen"
+                ));
+            }
+            let from = from.unwrap_or(Head::START);
+            let (_, head) = verify_file(reader, Verifier::from(from))?;
+            anyhow::ensure!(
+                head.seq > 0,
+                "bad event at line 1 (seq 1): the file is empty"
+            );
+            good(from, head)
         }
         Command::Verify {
             file: None,
             database_url: Some(url),
             from,
+            ..
         } => verify_database(&url, from.unwrap_or(Head::START)).await,
         Command::Verify { .. } => {
             anyhow::bail!("name a file, or set DATABASE_URL to verify the database")
@@ -75,14 +92,7 @@ fn connect(url: &str) -> anyhow::Result<Db> {
 async fn export(url: &str) -> anyhow::Result<()> {
     let db = connect(url)?;
     let last = audit::load_head(&mut *db.conn().await?).await?.seq;
-    let mut lines = std::pin::pin!(json_lines(
-        db,
-        Range {
-            from: None,
-            until: None,
-            last
-        }
-    ));
+    let mut lines = std::pin::pin!(write(db, Selection::default(), last, Format::JsonLines));
     let mut out = std::io::stdout().lock();
     while let Some(some) = lines.try_next().await? {
         out.write_all(&some).context(UNWRITABLE)?;
@@ -90,34 +100,28 @@ async fn export(url: &str) -> anyhow::Result<()> {
     out.flush().context(UNWRITABLE)
 }
 
-/// Follows a file line by line, in constant memory.
-fn verify_file(reader: impl Read, from: Head) -> anyhow::Result<()> {
+/// Follows a file line by line, in constant memory; gives how many events it has, and the last one.
+fn verify_file(reader: impl Read, mut verifier: Verifier) -> anyhow::Result<(u64, Head)> {
     let mut reader = BufReader::new(reader);
-    let mut verifier = Verifier::from(from);
-    let (mut line, mut number) = (Vec::new(), 0_u64);
+    let (mut line, mut count) = (Vec::new(), 0_u64);
     loop {
         line.clear();
-        number += 1;
         if (&mut reader)
             .take(LONGEST_LINE)
             .read_until(b'\n', &mut line)?
             == 0
         {
-            break;
+            return Ok((count, verifier.head()));
         }
+        count += 1;
         let seq = verifier.head().seq + 1;
         let content = line.strip_suffix(b"\n").ok_or_else(|| {
-            anyhow::anyhow!("bad event at line {number} (seq {seq}): the line is cut off")
+            anyhow::anyhow!("bad event at line {count} (seq {seq}): the line is cut off")
         })?;
         verifier
             .next(content)
-            .map_err(|why| anyhow::anyhow!("bad event at line {number} (seq {seq}): {why}"))?;
+            .map_err(|why| anyhow::anyhow!("bad event at line {count} (seq {seq}): {why}"))?;
     }
-    anyhow::ensure!(
-        verifier.head().seq > 0,
-        "bad event at line 1 (seq 1): the file is empty"
-    );
-    good(from, verifier.head())
 }
 
 /// Follows the database's rows, and compares them with the head that it claims: with how long the log

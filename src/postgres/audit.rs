@@ -1,4 +1,6 @@
-//! The audit log's tables: append at the head, read by number.
+//! The audit log's tables: append at the head, read by number, search by what events are about.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use sqlx::PgConnection;
@@ -56,6 +58,7 @@ pub async fn append(
         .await?;
     let mut head = head(row.seq, &row.hash)?;
     let time = row.time.map_or(now, |last| last.max(now)).trunc_subsecs(6);
+    keep_names(conn, events, actor).await?;
     for event in events {
         let place = Place {
             seq: head.seq + 1,
@@ -93,6 +96,35 @@ pub async fn append(
         &head.hash[..],
         time
     )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the names that these events bear, so that they are found by them later. The head must be
+/// locked: nobody else can be adding the same then.
+async fn keep_names(conn: &mut PgConnection, events: &[Event], actor: &Actor) -> sqlx::Result<()> {
+    let mut named = BTreeSet::new();
+    if let Some(by) = actor.person() {
+        for name in [&by.person.email, &by.person.name] {
+            named.insert((NameOf::Person, by.person.id.as_str(), name.as_str()));
+        }
+    }
+    for target in events.iter().filter_map(|event| event.target.as_ref()) {
+        named.insert((NameOf::Account, target.account_id(), target.account_name()));
+    }
+    named.retain(|(.., name)| !name.is_empty());
+    if named.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&(NameOf, &str, &str)) -> String| named.iter().map(of).collect::<Vec<_>>();
+    sqlx::query!(
+        "insert into audit_names (kind, id, name) select * from unnest($1::text[], $2::text[], $3::text[])
+         on conflict do nothing",
+        &column(|(of, ..)| of.as_str().to_owned()),
+        &column(|(_, id, _)| (*id).to_owned()),
+        &column(|(.., name)| (*name).to_owned()),
+    )
     .execute(conn)
     .await?;
     Ok(())
@@ -126,25 +158,6 @@ pub async fn list_after(
     .await
 }
 
-/// Events before a number, newest first: a page of the log.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn list_before(
-    conn: &mut PgConnection,
-    before: i64,
-    limit: i64,
-) -> sqlx::Result<Vec<Stored>> {
-    sqlx::query_as!(
-        Stored,
-        "select seq, canonical from audit_events where seq < $1 order by seq desc limit $2",
-        before,
-        limit
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Events of one request before a number, newest first: its timeline, from the end. Refusals may be
 /// left out: anyone who knows the id could fill the page with them. A query of its own,
 /// because one query with an optional request would leave the index on requests unused.
@@ -171,39 +184,158 @@ pub async fn list_of_request(
     .await
 }
 
-/// Which events an export holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Range {
+/// Whose names are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameOf {
+    /// An actor's e-mails and names.
+    Person,
+    /// An account's names.
+    Account,
+}
+
+impl NameOf {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Account => "account",
+        }
+    }
+}
+
+/// Ids that ever bore exactly this name, whatever its case; if there are none, those with it somewhere
+/// in a name. One more than `most` tells that there are more.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_named(
+    conn: &mut PgConnection,
+    of: NameOf,
+    name: &str,
+    most: usize,
+) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"select id, bool_or(lower(name) = lower($2)) as "is_exact!" from audit_names
+           where kind = $1 and strpos(lower(name), lower($2)) > 0
+           group by id order by 2 desc, 1 limit $3"#,
+        of.as_str(),
+        name,
+        i64::try_from(most + 1).unwrap_or(i64::MAX)
+    )
+    .fetch_all(conn)
+    .await?;
+    let is_exact = rows.first().is_some_and(|row| row.is_exact);
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.is_exact || !is_exact)
+        .map(|row| row.id)
+        .collect())
+}
+
+/// What events are looked for; what is not given finds all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// One of them acted, or asked for what it is about.
+    pub people: Option<Vec<String>>,
+    /// About one of these accounts.
+    pub accounts: Option<Vec<String>>,
+    /// About a request under this rule.
+    pub rule: Option<String>,
+    /// With a type like this, as `like` reads it.
+    pub kind: Option<String>,
     /// From this time on.
     pub from: Option<DateTime<Utc>>,
     /// Before this time.
     pub until: Option<DateTime<Utc>>,
-    /// Up to this number, itself included.
-    pub last: i64,
+    /// About one of these requests.
+    pub requests: Option<Vec<uuid::Uuid>>,
 }
 
-/// The next events of an export, after a number, oldest first.
+/// The newest selected events before a number, newest first.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn list_range(
+pub async fn search(
     conn: &mut PgConnection,
-    range: Range,
-    after: i64,
+    selection: &Selection,
+    before: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Stored>> {
-    sqlx::query_as!(
+    plan_anew(conn, true).await?;
+    let found = sqlx::query_as!(
         Stored,
-        "select seq, canonical from audit_events
-         where seq > $1 and seq <= $2
-           and ($3::timestamptz is null or time >= $3) and ($4::timestamptz is null or time < $4)
-         order by seq limit $5",
-        after,
-        range.last,
-        range.from,
-        range.until,
-        limit
+        "select seq, canonical from audit_events e
+         where seq < $1
+           and ($3::text[] is null or actor_id = any($3)
+                or request_id = any(array(select id from requests where requester_id = any($3))))
+           and ($4::text[] is null or account_id = any($4))
+           and ($5::text is null or exists (select from requests r where r.id = e.request_id and r.rule = $5))
+           and ($6::text is null or type like $6)
+           and ($7::timestamptz is null or time >= $7) and ($8::timestamptz is null or time < $8)
+           and ($9::uuid[] is null or request_id = any($9))
+         order by seq desc limit $2",
+        before,
+        limit,
+        selection.people.as_deref(),
+        selection.accounts.as_deref(),
+        selection.rule,
+        selection.kind,
+        selection.from,
+        selection.until,
+        selection.requests.as_deref()
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await;
+    plan_anew(conn, false).await?;
+    found
+}
+
+/// The next selected events after a number, up to `last`, oldest first: a piece of an export.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn follow(
+    conn: &mut PgConnection,
+    selection: &Selection,
+    after: i64,
+    last: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Stored>> {
+    plan_anew(conn, true).await?;
+    let found = sqlx::query_as!(
+        Stored,
+        "select seq, canonical from audit_events e
+         where seq > $1 and seq <= $10
+           and ($3::text[] is null or actor_id = any($3)
+                or request_id = any(array(select id from requests where requester_id = any($3))))
+           and ($4::text[] is null or account_id = any($4))
+           and ($5::text is null or exists (select from requests r where r.id = e.request_id and r.rule = $5))
+           and ($6::text is null or type like $6)
+           and ($7::timestamptz is null or time >= $7) and ($8::timestamptz is null or time < $8)
+           and ($9::uuid[] is null or request_id = any($9))
+         order by seq limit $2",
+        after,
+        limit,
+        selection.people.as_deref(),
+        selection.accounts.as_deref(),
+        selection.rule,
+        selection.kind,
+        selection.from,
+        selection.until,
+        selection.requests.as_deref(),
+        last
+    )
+    .fetch_all(&mut *conn)
+    .await;
+    plan_anew(conn, false).await?;
+    found
+}
+
+/// One plan for every combination of filters would use no index but that of the number. Left on by a
+/// reader who went away meanwhile, it costs the connection's later queries a plan each, nothing more.
+async fn plan_anew(conn: &mut PgConnection, anew: bool) -> sqlx::Result<()> {
+    let mode = if anew { "force_custom_plan" } else { "auto" };
+    sqlx::query!("select set_config('plan_cache_mode', $1, false)", mode)
+        .fetch_one(conn)
+        .await?;
+    Ok(())
 }

@@ -294,6 +294,24 @@ pub async fn pending_without_rule(
     Ok(ids.into_iter().map(RequestId).collect())
 }
 
+/// The requests under a rule, newest first.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_of_rule(
+    conn: &mut PgConnection,
+    rule: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        "select id from requests where rule = $1 order by id desc limit $2",
+        rule,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Which requests a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

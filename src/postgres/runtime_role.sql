@@ -10,7 +10,7 @@ begin
                    'directory_copy, sessions, refusals, replicas to %I', role);
     execute format('grant select, insert, update on policy_in_force, requests, assignments, grants, operations to %I', role);
     execute format('grant select, update on lease, audit_head to %I', role);
-    execute format('grant select, insert on installation, policies, decisions, audit_events to %I', role);
+    execute format('grant select, insert on installation, policies, decisions, audit_events, audit_names to %I', role);
     execute format('grant select on _sqlx_migrations to %I', role);
 end
 $$;

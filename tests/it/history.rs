@@ -132,7 +132,8 @@ async fn everybody_sees_their_own_and_can_ask_for_the_same_again() {
     let auditor = app.sign_in("auditor").await;
     let others = auditor.get("/requests").await.expect(200).text();
     assert!(!others.contains("Request again"), "not theirs to repeat");
-    assert!(others.contains("<bdi></bdi> <span class=\"id\">999999999990</span>"));
+    // An account without a name is its id, and leaves no gap.
+    assert!(others.contains("999999999990") && !others.contains("<bdi></bdi>"));
     // What is open is not asked for again, but ended or taken back.
     let id = engineer.asks(10).await;
     let page = engineer.get("/requests?status=pending").await.text();

@@ -10,6 +10,7 @@ mod support;
 mod approvals;
 mod asking;
 mod audit_log;
+mod audit_search;
 mod bad_input;
 mod clocks;
 mod crowd;

@@ -134,12 +134,41 @@ fn code(data: &Map<String, Value>) -> String {
         .unwrap_or_default()
 }
 
+/// Every type with its words, as far as they can be said of no event in particular.
+pub(super) fn types() -> impl Iterator<Item = (&'static str, String)> {
+    let none = Map::new();
+    EventType::ALL
+        .iter()
+        .map(move |kind| (kind.as_str(), words(*kind, &none)))
+}
+
+/// What the types with this beginning are about.
+pub(super) fn group_words(prefix: &str) -> &'static str {
+    match prefix.trim_end_matches('.') {
+        "log" | "audit" => "The log itself",
+        "installation" => "Installation",
+        "session" => "Signing in",
+        "policy" => "Policy",
+        "request" => "Requests",
+        "decision" => "Decisions",
+        "cancel" => "Refused cancellations",
+        "end" => "Refused ends",
+        "grant" => "Access",
+        "assignment" => "Steps with Identity Center",
+        "engine" => "Engine",
+        _ => "Others",
+    }
+}
+
 /// What happened, in plain words.
 fn words(kind: EventType, data: &Map<String, Value>) -> String {
     let plain = |text: &str| text.to_owned();
     match kind {
         EventType::LogStarted => plain("The audit log started"),
         EventType::InstallationRegistered => plain("The database was bound to its Identity Center"),
+        EventType::AuditExported if data.get("filters").is_some_and(Value::is_object) => {
+            plain("Exported the events of the audit log that match filters")
+        }
         EventType::AuditExported => plain("Exported the audit log"),
         EventType::SessionStarted => plain("Signed in"),
         EventType::SessionEnded if text(data, "session") != text(data, "from_session") => {
@@ -162,7 +191,8 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
             text(data, "why").unwrap_or("no decision in time")
         ),
         EventType::DecisionRecorded if text(data, "verdict") == Some("yes") => plain("Said yes"),
-        EventType::DecisionRecorded => plain("Said no"),
+        EventType::DecisionRecorded if text(data, "verdict") == Some("no") => plain("Said no"),
+        EventType::DecisionRecorded => plain("Said yes or no"),
         EventType::DecisionRefused => format!("Tried to decide and was refused{}", code(data)),
         EventType::CancelRefused => format!("Tried to take it back and was refused{}", code(data)),
         EventType::EndRefused => format!("Tried to end it and was refused{}", code(data)),
@@ -247,6 +277,14 @@ mod tests {
             .filter(|words| !words.contains('.'))
             .collect();
         assert_eq!(all.len(), EventType::ALL.len());
+    }
+
+    #[test]
+    fn every_group_of_types_has_words() {
+        for kind in EventType::ALL {
+            let prefix = kind.as_str().split_inclusive('.').next().unwrap();
+            assert_ne!(group_words(prefix), "Others", "{prefix}");
+        }
     }
 
     #[test]
