@@ -120,6 +120,14 @@ pub enum GrantStatus {
 }
 
 impl GrantStatus {
+    /// Those of a grant that is not over.
+    pub const LIVE: [Self; 4] = [
+        Self::Scheduled,
+        Self::Provisioning,
+        Self::Active,
+        Self::Ending,
+    ];
+
     /// The word used in tables, JSON and pages.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod end;
 pub mod end_session;
 pub mod export;
+pub mod facts;
 pub mod lapse;
 pub mod policy;
 pub mod relation;

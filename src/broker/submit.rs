@@ -17,10 +17,8 @@ use crate::audit::event::{Event, EventType};
 use crate::ledger;
 use crate::policy::ask::{Ask, WellFormed};
 use crate::policy::evaluate::{Refusal, verdict};
-use crate::policy::facts::Facts;
 use crate::postgres::change::Change;
-use crate::postgres::directory::PermissionSet;
-use crate::postgres::{directory, grants, policies, requests};
+use crate::postgres::{grants, policies, requests};
 
 /// What the verdict rests on, and what it came to.
 struct Judged {
@@ -80,44 +78,16 @@ impl Broker {
                 "No policy is in force, so nothing can be asked for. Ask your administrators.";
             return Err(Refused::new(Kind::Conflict, "no_policy", text).into());
         };
-        let person = directory::find_person(&mut conn, &by.person.id).await?;
-        let id = ask.account.trim();
-        let is_id = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
-        let account = if is_id {
-            directory::find_account(&mut conn, id).await?
-        } else {
-            None
-        };
         let rule = in_force.policy.rule(&ask.rule);
-        let permission_set: Option<PermissionSet> = match rule {
-            Some(rule) => directory::find_permission_set(&mut conn, &rule.permission_set).await?,
-            None => None,
-        };
-        let groups = rule.and_then(|rule| in_force.groups(rule).ok());
-        let approvers = match &groups {
-            Some(groups) => {
-                directory::find_approvers(&mut conn, groups, &by.person.id)
-                    .await?
-                    .count
-            }
-            None => 0,
-        };
-        let facts = Facts {
-            enabled: person.is_some_and(|person| person.enabled),
-            groups: directory::groups_of(&mut conn, &by.person.id)
-                .await?
-                .into_keys()
-                .collect(),
-            assurance: by.assurance,
-            account: account.as_ref(),
-            permission_set_exists: permission_set.is_some(),
-            approvers,
-            copied_at: directory::copied_at(&mut conn).await?,
-        };
+        let gathered = self
+            .gather(&mut conn, &in_force, rule, &by.person.id, &ask.account)
+            .await?;
+        let facts = gathered.facts(by.assurance);
         let now = self.db.clock.now(&mut conn).await?;
         let (rule, _, well_formed) = verdict(&in_force, ask, &facts, now).map_err(refused)?;
         // The verdict allows nothing without them.
-        let (Some(account), Some(permission_set)) = (account, permission_set) else {
+        let (Some(account), Some(permission_set)) = (gathered.account, gathered.permission_set)
+        else {
             return Err(anyhow::anyhow!(
                 "a request was allowed without an account or permission set"
             )

@@ -111,6 +111,8 @@ pub struct Status {
     pub leads: bool,
     /// Why nothing is sent to AWS, if so.
     pub halted: Option<String>,
+    /// The database's clock jumped: no access is given until a restart.
+    pub clock_jumped: bool,
     #[serde(skip)]
     passed_at: Duration,
 }
@@ -154,7 +156,16 @@ impl Engine {
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        locked(&self.status).clone()
+        Status {
+            clock_jumped: locked(&self.watch).has_jumped(),
+            ..locked(&self.status).clone()
+        }
+    }
+
+    /// As whom it holds the lease.
+    #[must_use]
+    pub fn holder(&self) -> HolderId {
+        self.holder
     }
 
     /// The id under which it takes the lease.

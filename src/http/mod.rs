@@ -172,7 +172,10 @@ pub fn router(web: Web) -> Router {
             "/audit/export",
             get(export::download).head(export::describe),
         )
+        // for administrators
+        .route("/operations", get(pages::operations::show))
         // for everybody
+        .route("/policy", get(pages::policy::show))
         .route("/login", get(pages::login::show))
         .route("/logout", post(pages::login::sign_out))
         .route("/sessions", get(pages::sessions::list))

@@ -25,6 +25,7 @@ pub(super) struct PersonInFrame {
     pub(super) name: String,
     pub(super) email: String,
     pub(super) is_auditor: bool,
+    pub(super) is_administrator: bool,
     /// Requests that wait for their decision.
     pub(super) waiting: usize,
 }
@@ -52,6 +53,7 @@ impl Layout {
                 name: person.name.clone(),
                 email: person.email.clone(),
                 is_auditor: standings.is_auditor,
+                is_administrator: standings.is_administrator,
                 waiting,
             }),
             is_demo: web.0.setup.is_demo,

@@ -1,12 +1,14 @@
 //! The policy: who may ask for which permission set in which accounts, for how long, and who must
 //! agree. This file is its shape as written in `policy.toml`; `check` finds what is wrong with one,
-//! `evaluate` judges what is asked by it, `recheck` what is about to start.
+//! `evaluate` judges what is asked by it, `explain` says all that stands in the way, `recheck` judges
+//! what is about to start.
 //!
 //! Pure. Unknown keys are errors: a misspelt limit must not become no limit.
 
 pub mod ask;
 pub mod check;
 pub mod evaluate;
+pub mod explain;
 pub mod facts;
 pub mod recheck;
 

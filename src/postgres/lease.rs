@@ -86,6 +86,32 @@ pub async fn renewed_at(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime
         .await
 }
 
+/// The lease as it stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// Who has it.
+    pub holder: Option<HolderId>,
+    /// When it was last renewed, by whomever.
+    pub renewed_at: Option<DateTime<Utc>>,
+    /// Until when it holds.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How the lease stands.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn load(conn: &mut PgConnection) -> sqlx::Result<Held> {
+    let row = sqlx::query!("select holder, renewed_at, expires_at from lease")
+        .fetch_one(conn)
+        .await?;
+    Ok(Held {
+        holder: row.holder.map(HolderId),
+        renewed_at: row.renewed_at,
+        expires_at: row.expires_at,
+    })
+}
+
 /// Takes the lease from whoever has it: only where that process is known to be gone.
 ///
 /// # Errors

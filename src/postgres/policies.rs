@@ -68,6 +68,16 @@ pub async fn version_in_force(conn: &mut PgConnection) -> sqlx::Result<Option<St
         .await
 }
 
+/// Since when the policy in force is in force.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn in_force_since(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!("select activated_at from policy_in_force")
+        .fetch_optional(conn)
+        .await
+}
+
 /// The version in force, kept until the transaction ends.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ mod layering;
 mod live;
 mod lost_and_late;
 mod policy;
+mod policy_page;
 mod races;
 mod replicas;
 mod request_to_end;

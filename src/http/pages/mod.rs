@@ -10,12 +10,15 @@ pub(super) mod approvals;
 pub(super) mod audit;
 mod browser;
 mod events;
+mod explain;
 #[cfg(test)]
 mod gallery;
 pub(super) mod home;
 pub(super) mod login;
 pub(super) mod new_request;
 mod offers;
+pub(super) mod operations;
+pub(super) mod policy;
 pub(super) mod request;
 pub(super) mod requests;
 #[cfg(test)]

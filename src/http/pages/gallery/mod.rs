@@ -8,6 +8,8 @@ mod errors;
 mod home;
 mod login;
 mod new_request;
+mod operations;
+mod policy;
 mod request;
 mod requests;
 mod sessions;
@@ -36,6 +38,7 @@ fn layout(waiting: usize) -> Layout {
             name,
             email,
             is_auditor: true,
+            is_administrator: true,
             waiting,
         }),
         is_demo: true,
@@ -104,6 +107,8 @@ fn pages() -> Vec<Rendered> {
         sessions::samples(),
         approvals::samples(),
         audit::samples(),
+        policy::samples(),
+        operations::samples(),
         errors::samples(),
     ]
     .into_iter()
