@@ -22,6 +22,7 @@ const COLUMNS: [&str; 21] = [
     "actor_assurance",
     "request_id",
     "grant_id",
+    "target_kind",
     "account_id",
     "account_name",
     "permission_set",
@@ -29,7 +30,6 @@ const COLUMNS: [&str; 21] = [
     "data",
     "prev_hash",
     "hash",
-    "target_kind",
 ];
 
 #[derive(Deserialize)]
@@ -103,6 +103,7 @@ pub fn event(canonical: &[u8]) -> anyhow::Result<Vec<u8>> {
         some(&body.actor.assurance),
         own(&body.request_id),
         own(&body.grant_id),
+        target(|target| &target.kind),
         target(|target| &target.account_id),
         target(|target| &target.account_name),
         target(|target| &target.permission_set),
@@ -110,7 +111,6 @@ pub fn event(canonical: &[u8]) -> anyhow::Result<Vec<u8>> {
         inert(body.data.get()),
         body.prev_hash,
         body.hash,
-        target(|target| &target.kind),
     ])
 }
 
