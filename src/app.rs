@@ -171,7 +171,13 @@ impl App {
             trusted_proxies: parts.trusted_proxies,
             has_metrics: parts.has_metrics,
         };
-        let web = Web::new(broker.clone(), engine.clone(), metrics, setup);
+        let web = Web::new(
+            broker.clone(),
+            engine.clone(),
+            metrics,
+            warnings.clone(),
+            setup,
+        );
         let app = Self {
             broker,
             engine,
@@ -189,7 +195,7 @@ impl App {
         let db = &self.broker.db;
         let mut conn = db.conn().await?;
         let now = db.clock.now(&mut conn).await?;
-        replicas::write_in(&mut conn, self.engine.id(), preflight::VERSION, now).await?;
+        replicas::write_in(&mut conn, self.engine.holder(), preflight::VERSION, now).await?;
         Ok(())
     }
 
@@ -299,7 +305,7 @@ impl App {
         tasks.close();
         tasks.wait().await;
         let written_out =
-            async { replicas::write_out(&mut *broker.db.conn().await?, engine.id()).await };
+            async { replicas::write_out(&mut *broker.db.conn().await?, engine.holder()).await };
         if let Err(error) = written_out.await {
             tracing::warn!(%error, "this replica could not be taken out of the list; it drops out by itself");
         }

@@ -68,14 +68,7 @@ impl Broker {
         };
         let groups = rule.and_then(|rule| in_force.groups(rule).ok());
         let approvers = match &groups {
-            Some(groups) => {
-                let approving = groups
-                    .approvers
-                    .difference(&groups.requesters)
-                    .cloned()
-                    .collect::<BTreeSet<_>>();
-                directory::count_members(conn, &approving, person).await?
-            }
+            Some(groups) => directory::find_approvers(conn, groups, person).await?.count,
             None => 0,
         };
         Ok(Gathered {

@@ -168,12 +168,6 @@ impl Engine {
         self.holder
     }
 
-    /// The id under which it takes the lease.
-    #[must_use]
-    pub fn id(&self) -> HolderId {
-        self.holder
-    }
-
     /// Since its last pass, or since it was made.
     #[must_use]
     pub fn pass_age(&self) -> Duration {

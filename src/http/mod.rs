@@ -32,6 +32,7 @@ use crate::access::portal::AccessPortal;
 use crate::broker::Broker;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
+use crate::preflight::Warnings;
 
 /// What handlers work with.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ struct Inner {
     broker: Broker,
     engine: Arc<Engine>,
     metrics: Metrics,
+    warnings: Warnings,
     setup: Setup,
     live: Live,
 }
@@ -126,11 +128,18 @@ impl TryFrom<String> for PublicUrl {
 impl Web {
     /// The web of this service. Only a demo has the sign-in without a password.
     #[must_use]
-    pub fn new(broker: Broker, engine: Arc<Engine>, metrics: Metrics, setup: Setup) -> Self {
+    pub fn new(
+        broker: Broker,
+        engine: Arc<Engine>,
+        metrics: Metrics,
+        warnings: Warnings,
+        setup: Setup,
+    ) -> Self {
         Self(Arc::new(Inner {
             broker,
             engine,
             metrics,
+            warnings,
             setup,
             live: Live::default(),
         }))

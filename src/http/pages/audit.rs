@@ -114,7 +114,7 @@ pub(in crate::http) async fn list(
         rules,
         before,
         older,
-        origin: web.0.public_url.origin().to_owned(),
+        origin: web.0.setup.public_url.origin().to_owned(),
         now: Time(now),
     };
     render(StatusCode::OK, &page)

@@ -24,7 +24,9 @@ use crate::policy::evaluate::DIRECTORY_MAX_AGE;
 use crate::policy::facts::InForce;
 use crate::postgres::lease::{self, Held};
 use crate::postgres::overview::{self, Attempt, Live};
+use crate::postgres::replicas::{self, Replica};
 use crate::postgres::{audit, directory, policies};
+use crate::preflight::Warning;
 
 /// Live grants on the page.
 const MOST_LIVE: i64 = 200;
@@ -35,15 +37,6 @@ const MOST_ATTEMPTS: i64 = 50;
 /// How long what went wrong is shown.
 const LATELY: TimeDelta = TimeDelta::hours(24);
 
-/// Something that an administrator should do something about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Warning {
-    /// What is wrong.
-    pub(in crate::http) what: String,
-    /// What to do.
-    pub(in crate::http) remedy: String,
-}
-
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -52,6 +45,9 @@ pub(super) struct Reading {
     /// This process's engine.
     pub(super) holder: Option<HolderId>,
     pub(super) lease: Held,
+    pub(super) replicas: Vec<Replica>,
+    /// What should be put right, as last looked at.
+    pub(super) to_put_right: Vec<Warning>,
     pub(super) live: Vec<Live>,
     pub(super) live_count: i64,
     pub(super) pending_count: i64,
@@ -83,7 +79,7 @@ pub(in crate::http) async fn show(
         layout,
         warnings: warnings(&reading),
         reading,
-        origin: web.0.public_url.origin().to_owned(),
+        origin: web.0.setup.public_url.origin().to_owned(),
     };
     render(StatusCode::OK, &page)
 }
@@ -117,6 +113,8 @@ async fn read(web: &Web) -> anyhow::Result<Reading> {
         engine: web.0.engine.status(),
         holder: Some(web.0.engine.holder()),
         lease: lease::load(&mut conn).await?,
+        replicas: replicas::list(&mut conn, now).await?,
+        to_put_right: web.0.warnings.list(),
         live: overview::list_live(&mut conn, MOST_LIVE).await?,
         live_count,
         pending_count,
@@ -128,7 +126,7 @@ async fn read(web: &Web) -> anyhow::Result<Reading> {
     })
 }
 
-/// What is wrong, the worst first. What a start found is to be added here.
+/// What is wrong just now, the worst first.
 pub(super) fn warnings(reading: &Reading) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |what: String, remedy: &str| {
@@ -221,6 +219,18 @@ impl Reading {
             (true, Some(_)) => "another process",
             _ => "nobody",
         }
+    }
+
+    /// The processes that run, this one first.
+    fn processes(&self) -> Vec<String> {
+        let this = |replica: &&Replica| self.holder.is_some_and(|holder| holder.0 == replica.id);
+        let (own, others): (Vec<&Replica>, Vec<&Replica>) = self.replicas.iter().partition(this);
+        let words = |replica: &Replica| {
+            let whose = if this(&replica) { ", this one" } else { "" };
+            let age = words::duration(self.now - replica.started_at);
+            format!("version {}, up for {age}{whose}", replica.version)
+        };
+        own.into_iter().chain(others).map(words).collect()
     }
 
     fn overdue(&self) -> Vec<&Live> {

@@ -312,7 +312,7 @@ pub(in crate::http) async fn show(
         form,
         answer,
         sees_people,
-        origin: web.0.public_url.origin().to_owned(),
+        origin: web.0.setup.public_url.origin().to_owned(),
         now: Time(now),
     };
     render(status, &page)

@@ -1,5 +1,7 @@
 //! Sample requests, grants and policies for the tests of the pages.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::access::portal::AccessPortal;
 pub(super) use crate::access::request::tests::{at, pending};
 use crate::access::request::{Named, Request};
 use crate::policy::evaluate::tests::{account, in_force as in_force_of};
-use crate::policy::facts::Account;
+use crate::policy::facts::{Account, InForce};
 use crate::policy::tests::DEMO;
 use crate::postgres::audit::Stored;
 use crate::postgres::directory::Approvers;
@@ -153,6 +155,14 @@ pub(super) fn accounts() -> Vec<Account> {
 }
 
 /// What an engineer who signed in well is offered in the demo.
+pub(super) fn engineers() -> BTreeSet<String> {
+    ["g-engineers".to_owned()].into()
+}
+
+pub(super) fn in_force() -> InForce {
+    in_force_of(DEMO)
+}
+
 pub(super) fn basis() -> Basis {
     let approvers = Approvers {
         count: 3,
@@ -160,8 +170,8 @@ pub(super) fn basis() -> Basis {
         names: vec!["Ada Approver".into(), "Alan Approver".into(), "בועז".into()],
     };
     Basis {
-        in_force: in_force_of(DEMO),
-        groups: ["g-engineers".to_owned()].into(),
+        in_force: in_force(),
+        groups: engineers(),
         accounts: accounts(),
         approvers: [("production-admin".to_owned(), approvers)].into(),
         lately: Vec::new(),

@@ -1,6 +1,6 @@
 //! Samples of what waits for a decision.
 
-use super::super::samples::{asked, at, basis, summary};
+use super::super::samples::{asked, at, in_force, summary};
 use super::{Rendered, layout, nameless, render};
 use crate::access::person::Assurance;
 use crate::access::request::Request;
@@ -8,7 +8,7 @@ use crate::http::pages::approvals::{Page, Waiting};
 use crate::http::pages::words::Time;
 
 fn page(waiting: Vec<Request>, is_approver: bool, by: Assurance) -> Page {
-    let in_force = basis().in_force;
+    let in_force = in_force();
     let waiting: Vec<_> = waiting
         .into_iter()
         .map(|request| Waiting::of(summary(request, None, 60), Some(&in_force.policy), by))

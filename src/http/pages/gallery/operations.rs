@@ -10,6 +10,8 @@ use crate::audit::chain::Head;
 use crate::http::pages::operations::{Page, Reading, warnings};
 use crate::postgres::lease::Held;
 use crate::postgres::overview::{Attempt, Live};
+use crate::postgres::replicas::Replica;
+use crate::preflight::Warning;
 
 fn page(reading: Reading) -> Page {
     Page {
@@ -55,6 +57,15 @@ fn attempt(kind: &str, status: &str) -> Attempt {
     }
 }
 
+fn replica(id: Uuid, version: &str) -> Replica {
+    Replica {
+        id,
+        version: version.into(),
+        started_at: at(0),
+        seen_at: at(599),
+    }
+}
+
 fn well() -> Reading {
     Reading {
         now: at(600),
@@ -64,6 +75,7 @@ fn well() -> Reading {
             expires_at: Some(at(605)),
         },
         holder: Some(HolderId(Uuid::nil())),
+        replicas: vec![replica(Uuid::nil(), "0.1.0"), replica(Uuid::max(), "0.0.9")],
         copied_at: Some(at(560)),
         policy: Some((in_force(), Some(at(0)))),
         head: Some(Head {
@@ -103,6 +115,10 @@ pub(super) fn samples() -> Vec<Rendered> {
             nameless,
             live(GrantStatus::Scheduled, "engineer@example.com"),
         ],
+        to_put_right: vec![Warning {
+            what: "the permission set staging-admin has role sessions of 240 minutes".into(),
+            remedy: "Set its session duration in Identity Center to 120 minutes.".into(),
+        }],
         live_count: 1005,
         pending_count: 1,
         unfinished: vec![
