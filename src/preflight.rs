@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use crate::aws::{Aws, Instance, management};
 use crate::policy::Policy;
 use crate::postgres::directory::{self, PermissionSet};
 use crate::postgres::replicas::{self, Replica};
@@ -63,23 +62,31 @@ impl Warnings {
     }
 }
 
+/// What was seen of AWS.
+#[derive(Debug)]
+pub struct OfAws {
+    /// Services that are called somewhere else, with the address.
+    pub foreign_endpoints: Vec<(String, String)>,
+    /// ARNs of the permission sets that are provisioned in the management account.
+    pub in_management: anyhow::Result<BTreeSet<String>>,
+}
+
 /// Everything that is to be warned of now. What can't be asked is a warning too.
 ///
 /// # Errors
 /// If the database can't be asked.
 pub async fn warnings(
     conn: &mut PgConnection,
-    aws: &Aws,
-    instance: &Instance,
+    of_aws: &OfAws,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Vec<Warning>> {
-    let mut found = of_endpoints(&aws.observer.foreign_endpoints());
+    let mut found = of_endpoints(&of_aws.foreign_endpoints);
     if ownership::owns_the_log(conn).await? {
         found.push(of_owner());
     }
     if let Some(problem) = schema::find(conn).await?.problem() {
         found.push(Warning::new(
-            format!("the schema changed while this replica (version {VERSION}) ran: {problem}"),
+            format!("The schema changed while this replica (version {VERSION}) ran: {problem}."),
             "Replace this replica. Until then it goes on ending access.",
         ));
     }
@@ -87,11 +94,11 @@ pub async fn warnings(
     if let Some(in_force) = policies::find_in_force(conn).await? {
         let sets = directory::list_permission_sets(conn).await?;
         found.extend(of_sessions(&in_force.policy, &sets));
-        match management::provisioned(aws, instance).await {
-            Ok(provisioned) => found.extend(of_management(&in_force.policy, &sets, &provisioned)),
+        match &of_aws.in_management {
+            Ok(provisioned) => found.extend(of_management(&in_force.policy, &sets, provisioned)),
             Err(error) => found.push(Warning::new(
                 format!(
-                    "what is provisioned in the management account could not be read: {error:#}"
+                    "What is provisioned in the management account could not be read: {error:#}."
                 ),
                 "Compare Curfew's IAM role with deploy/iam-policy.json.",
             )),
@@ -105,7 +112,7 @@ pub async fn warnings(
 #[must_use]
 pub fn of_owner() -> Warning {
     Warning::new(
-        "the service runs as the owner of its tables: whoever takes it over could rewrite the audit log",
+        "The service runs as the owner of its tables: whoever takes it over could rewrite the audit log.",
         "Give database.url a role of its own, and run `curfew migrate` with database.migrate_url as the owner.",
     )
 }
@@ -120,7 +127,7 @@ pub fn of_endpoints(foreign: &[(String, String)]) -> Vec<Warning> {
     let warning = |(address, services): (&str, Vec<&str>)| {
         Warning::new(
             format!(
-                "calls go to {address}, which is not AWS ({})",
+                "Calls go to {address}, which is not AWS ({}).",
                 services.join(", ")
             ),
             "Fine for tries against the sandbox. Otherwise look for AWS_ENDPOINT_URL and endpoint_url in the environment and in AWS's configuration files.",
@@ -141,7 +148,7 @@ fn of_versions(replicas: &[Replica]) -> Vec<Warning> {
     let others: Vec<&str> = others.into_iter().collect();
     vec![Warning::new(
         format!(
-            "replicas of different versions run on this database: {VERSION} and {}",
+            "Replicas of different versions run on this database: {VERSION} and {}.",
             others.join(", ")
         ),
         "Expected while an upgrade is under way. Otherwise replace the older ones.",
@@ -159,7 +166,7 @@ pub fn of_sessions(policy: &Policy, sets: &[PermissionSet]) -> Vec<Warning> {
             if session > most {
                 found.push(Warning::new(
                     format!(
-                        "the permission set {} has role sessions of {} minutes, and the rule {} gives at most {}: a session opened late goes on for that long after the access was taken away",
+                        "The permission set {} has role sessions of {} minutes, and the rule {} gives at most {}: a session opened late goes on for that long after the access was taken away.",
                         set.name,
                         session.num_minutes(),
                         rule.name,
@@ -193,7 +200,7 @@ pub fn of_management(
         .map(|set| {
             Warning::new(
                 format!(
-                    "the permission set {} is provisioned in the management account: a delegated administrator can't assign it anywhere",
+                    "The permission set {} is provisioned in the management account: a delegated administrator can't assign it anywhere.",
                     set.name
                 ),
                 "Remove its assignments there, or give Curfew's rules a permission set of their own (docs/install.md, what Curfew can't do).",
@@ -265,7 +272,7 @@ mod tests {
         assert_eq!(of_versions(&[replica(VERSION), replica(VERSION)]), []);
         let found = of_versions(&[replica(VERSION), replica("9.9.9"), replica("9.9.9")]);
         assert!(
-            found.len() == 1 && found[0].what.ends_with("and 9.9.9"),
+            found.len() == 1 && found[0].what.ends_with("and 9.9.9."),
             "{found:?}"
         );
     }

@@ -34,7 +34,7 @@ impl Report {
 
     fn warn(&mut self, topic: &str, Warning { what, remedy }: &Warning) -> anyhow::Result<()> {
         self.warned += 1;
-        line("warn", topic, &format!("{what}. {remedy}"))
+        line("warn", topic, &format!("{what} {remedy}"))
     }
 
     fn fail(&mut self, topic: &str, text: &str) -> anyhow::Result<()> {

@@ -41,7 +41,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("clock", &[]),
     ("metrics", &[]),
     ("config", &["access", "directory", "http", "settings"]),
-    ("preflight", &["aws", "policy", "postgres"]),
+    ("preflight", &["policy", "postgres"]),
     (
         "postgres",
         &["access", "policy", "audit", "clock", "metrics"],

@@ -130,8 +130,8 @@ async fn check_says_what_is_well_and_what_is_not_and_changes_nothing() {
         "ok    aws            Identity Center arn:aws:sso:::instance/",
         "ok    directory      7 people, 4 groups, 5 accounts, 3 permission sets",
         "ok    policy         2 rules",
-        "warn  policy         the permission set staging-admin has role sessions of 240 minutes",
-        "warn  aws            calls go to http://127.0.0.1:",
+        "warn  policy         The permission set staging-admin has role sessions of 240 minutes",
+        "warn  aws            Calls go to http://127.0.0.1:",
         "ok    database       the schema is the one that this version needs",
     ] {
         assert!(

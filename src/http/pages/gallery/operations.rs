@@ -116,7 +116,7 @@ pub(super) fn samples() -> Vec<Rendered> {
             live(GrantStatus::Scheduled, "engineer@example.com"),
         ],
         to_put_right: vec![Warning {
-            what: "the permission set staging-admin has role sessions of 240 minutes".into(),
+            what: "The permission set staging-admin has role sessions of 240 minutes.".into(),
             remedy: "Set its session duration in Identity Center to 120 minutes.".into(),
         }],
         live_count: 1005,

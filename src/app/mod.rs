@@ -1,7 +1,9 @@
 //! The service: put together, started and stopped in order.
 //!
-//! What the loops do is elsewhere; here is only who runs beside whom. No loop's error stops another:
+//! What the loops do is in `loops`; here is only who runs beside whom. No loop's error stops another:
 //! the engine goes on whatever the directory, the policy or the web have to say (protocol C4).
+
+mod loops;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,42 +13,32 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use ipnet::IpNet;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::id::RequestId;
 use crate::access::person::Actor;
 use crate::access::portal::AccessPortal;
 use crate::audit::event::{Event, EventType};
-use crate::aws::Aws;
+use crate::aws::{Aws, management};
 use crate::broker::Broker;
 use crate::broker::policy::Offered;
 use crate::clock::Clock;
 use crate::directory::{Directory, Roles};
 use crate::engine::Engine;
-use crate::http::live::{Live, Notice};
+use crate::http::live::Live;
 use crate::http::{self, PublicUrl, Setup, Web, router};
 use crate::policy::Policy;
 use crate::postgres::change::Change;
 use crate::postgres::installation::{self, Installation, Kind};
-use crate::postgres::{CHANGED, Db, WAKE, bounded, replicas, schema, sessions};
-use crate::preflight::{self, Warning, Warnings};
+use crate::postgres::{Db, replicas, schema};
+use crate::preflight::{self, OfAws, Warning, Warnings};
 use crate::settings::Settings;
 
 /// Connections of its engine: one for each assignment that it works on at a time, and a few.
 const ENGINE_CONNECTIONS: u32 = 12;
-
-/// Longest sleep of the loop that lapses requests.
-const LAPSE_EVERY: Duration = Duration::from_secs(5);
-
-/// How often a process says that it runs.
-const WRITTEN_IN_EVERY: Duration = Duration::from_secs(10);
-
-/// How often sessions that ran out are swept away.
-const SESSIONS_EVERY: Duration = Duration::from_mins(10);
 
 /// How long requests in hand may take at a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -211,10 +203,14 @@ impl App {
     /// If the database can't be asked.
     pub async fn look_for_warnings(&self) -> anyhow::Result<()> {
         let Broker { db, directory, .. } = &self.broker;
+        let (aws, instance) = (&directory.aws, &directory.instance);
+        let of_aws = OfAws {
+            in_management: management::provisioned(aws, instance).await,
+            foreign_endpoints: aws.observer.foreign_endpoints(),
+        };
         let mut conn = db.conn().await?;
         let now = db.clock.now(&mut conn).await?;
-        let (aws, instance) = (&directory.aws, &directory.instance);
-        let found = preflight::warnings(&mut conn, aws, instance, now).await?;
+        let found = preflight::warnings(&mut conn, &of_aws, now).await?;
         for Warning { what, remedy } in self.warnings.replace(found) {
             tracing::warn!(what, remedy, "something should be put right");
         }
@@ -240,8 +236,8 @@ impl App {
         knocks: watch::Sender<u64>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let listening = listen(self.database.clone(), knocks, self.live().clone());
-        until_stopped(stop, listening)
+        let listening = loops::listen(self.database.clone(), knocks, self.live().clone());
+        loops::until_stopped(stop, listening)
     }
 
     /// Runs until it is told to stop; requests in hand are finished, the lease is given up.
@@ -273,11 +269,12 @@ impl App {
             let (engine, knock, stop) = (engine.clone(), knock.clone(), stop.clone());
             async move { engine.run(knock, stop).await }
         });
-        let stopping = |work| until_stopped(stop.clone(), work);
-        tasks.spawn(stopping(lapse(broker.clone(), knock).boxed()));
-        tasks.spawn(stopping(copy_directory(app.clone()).boxed()));
-        tasks.spawn(stopping(sweep_sessions(broker.db.clone()).boxed()));
-        tasks.spawn(stopping(keep_written_in(app.clone()).boxed()));
+        let stopping = |work| loops::until_stopped(stop.clone(), work);
+        tasks.spawn(stopping(loops::lapse(broker.clone(), knock).boxed()));
+        tasks.spawn(stopping(loops::copy_directory(broker.clone()).boxed()));
+        tasks.spawn(stopping(loops::sweep_sessions(broker.db.clone()).boxed()));
+        tasks.spawn(stopping(loops::keep_written_in(app.clone()).boxed()));
+        tasks.spawn(stopping(loops::look_for_warnings(app.clone()).boxed()));
         if let Some(listener) = metrics {
             let (router, stop) = (http::metrics::router(app.web.clone()), stop.clone());
             tasks.spawn(async move {
@@ -332,124 +329,4 @@ async fn enter(db: &Db, world: &Installation) -> anyhow::Result<()> {
             .with("identity_store_id", world.identity_store_id.as_str()),
     );
     change.commit().await
-}
-
-async fn until_stopped(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = work => {}
-        () = stop.cancelled() => {}
-    }
-}
-
-/// See [`App::listen`]. Everybody is also woken after each connect, because whatever was said before it
-/// is lost.
-async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64>, live: Live) {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with(bounded(database));
-    loop {
-        let heard = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen_all([WAKE, CHANGED]).await?;
-            knocks.send_modify(|count| *count += 1);
-            live.wake(Notice::Anything);
-            // An interrupted connection answers `None`.
-            while let Some(said) = listener.try_recv().await? {
-                if said.channel() == CHANGED {
-                    live.wake(match said.payload().parse() {
-                        Ok(id) => Notice::Request(RequestId(id)),
-                        Err(_) => Notice::Anything,
-                    });
-                } else {
-                    knocks.send_modify(|count| *count += 1);
-                }
-            }
-            anyhow::Ok(())
-        };
-        if let Err(error) = heard.await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "can't listen for wake-ups; looking every few seconds instead"
-            );
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-async fn lapse(broker: Broker, mut knock: watch::Receiver<u64>) {
-    loop {
-        knock.mark_unchanged();
-        let sleep = match broker.lapse_due().await {
-            Ok(Some(next)) => match async {
-                anyhow::Ok(broker.db.clock.now(&mut *broker.db.conn().await?).await?)
-            }
-            .await
-            {
-                Ok(now) => (next - now)
-                    .to_std()
-                    .unwrap_or_default()
-                    .clamp(Duration::from_millis(50), LAPSE_EVERY),
-                Err(_) => LAPSE_EVERY,
-            },
-            Ok(None) => LAPSE_EVERY,
-            Err(error) => {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "requests could not be lapsed; trying again"
-                );
-                Duration::from_secs(1)
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(sleep) => {}
-            changed = knock.changed() => if changed.is_err() { tokio::time::sleep(sleep).await; },
-        }
-    }
-}
-
-async fn copy_directory(app: Arc<App>) {
-    let broker = &app.broker;
-    loop {
-        tokio::time::sleep(broker.settings.directory_every).await;
-        let copied = async {
-            broker
-                .directory
-                .copy(&broker.db, &broker.roles, &BTreeSet::new())
-                .await?;
-            broker.end_of_disabled().await?;
-            app.look_for_warnings().await
-        };
-        if let Err(error) = copied.await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "the directory could not be copied; trying again"
-            );
-        }
-    }
-}
-
-async fn keep_written_in(app: Arc<App>) {
-    loop {
-        tokio::time::sleep(WRITTEN_IN_EVERY).await;
-        if let Err(error) = app.write_in().await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "this replica could not be written in; trying again"
-            );
-        }
-    }
-}
-
-async fn sweep_sessions(db: Db) {
-    loop {
-        tokio::time::sleep(SESSIONS_EVERY).await;
-        let swept = async {
-            let mut conn = db.conn().await?;
-            let now = db.clock.now(&mut conn).await?;
-            sessions::delete_expired(&mut conn, now).await
-        };
-        if let Err(error) = swept.await {
-            tracing::warn!(%error, "old sessions could not be swept; trying again");
-        }
-    }
 }

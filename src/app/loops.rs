@@ -1,0 +1,159 @@
+//! The loops beside the engine's own: what wakes, lapses, copies, sweeps and says that it runs. Each
+//! goes on after whatever went wrong, and ends when the service stops. None is the only reason for
+//! anything: a loop finds its work in the rows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::access::id::RequestId;
+use crate::broker::Broker;
+use crate::http::live::{Live, Notice};
+use crate::postgres::{CHANGED, Db, WAKE, bounded, sessions};
+
+/// Longest sleep of the loop that lapses requests.
+const LAPSE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a process says that it runs.
+const WRITTEN_IN_EVERY: Duration = Duration::from_secs(10);
+
+/// How often somebody looks for what should be put right.
+const WARNINGS_EVERY: Duration = Duration::from_mins(5);
+
+/// How often sessions that ran out are swept away.
+const SESSIONS_EVERY: Duration = Duration::from_mins(10);
+
+pub(super) async fn until_stopped(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// See [`App::listen`]. Everybody is also woken after each connect, because whatever was said before it
+/// is lost.
+pub(super) async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64>, live: Live) {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(bounded(database));
+    loop {
+        let heard = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen_all([WAKE, CHANGED]).await?;
+            knocks.send_modify(|count| *count += 1);
+            live.wake(Notice::Anything);
+            // An interrupted connection answers `None`.
+            while let Some(said) = listener.try_recv().await? {
+                if said.channel() == CHANGED {
+                    live.wake(match said.payload().parse() {
+                        Ok(id) => Notice::Request(RequestId(id)),
+                        Err(_) => Notice::Anything,
+                    });
+                } else {
+                    knocks.send_modify(|count| *count += 1);
+                }
+            }
+            anyhow::Ok(())
+        };
+        if let Err(error) = heard.await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "can't listen for wake-ups; looking every few seconds instead"
+            );
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+pub(super) async fn lapse(broker: Broker, mut knock: watch::Receiver<u64>) {
+    loop {
+        knock.mark_unchanged();
+        let sleep = match broker.lapse_due().await {
+            Ok(Some(next)) => match async {
+                anyhow::Ok(broker.db.clock.now(&mut *broker.db.conn().await?).await?)
+            }
+            .await
+            {
+                Ok(now) => (next - now)
+                    .to_std()
+                    .unwrap_or_default()
+                    .clamp(Duration::from_millis(50), LAPSE_EVERY),
+                Err(_) => LAPSE_EVERY,
+            },
+            Ok(None) => LAPSE_EVERY,
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "requests could not be lapsed; trying again"
+                );
+                Duration::from_secs(1)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            changed = knock.changed() => if changed.is_err() { tokio::time::sleep(sleep).await; },
+        }
+    }
+}
+
+pub(super) async fn copy_directory(broker: Broker) {
+    loop {
+        tokio::time::sleep(broker.settings.directory_every).await;
+        let copied = async {
+            broker
+                .directory
+                .copy(&broker.db, &broker.roles, &BTreeSet::new())
+                .await?;
+            broker.end_of_disabled().await
+        };
+        if let Err(error) = copied.await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the directory could not be copied; trying again"
+            );
+        }
+    }
+}
+
+pub(super) async fn look_for_warnings(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(WARNINGS_EVERY).await;
+        if let Err(error) = app.look_for_warnings().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "nobody could look for what should be put right; trying again"
+            );
+        }
+    }
+}
+
+pub(super) async fn keep_written_in(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(WRITTEN_IN_EVERY).await;
+        if let Err(error) = app.write_in().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "this replica could not be written in; trying again"
+            );
+        }
+    }
+}
+
+pub(super) async fn sweep_sessions(db: Db) {
+    loop {
+        tokio::time::sleep(SESSIONS_EVERY).await;
+        let swept = async {
+            let mut conn = db.conn().await?;
+            let now = db.clock.now(&mut conn).await?;
+            sessions::delete_expired(&mut conn, now).await
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "old sessions could not be swept; trying again");
+        }
+    }
+}
