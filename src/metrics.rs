@@ -103,6 +103,8 @@ pub struct Process {
     pub leads: bool,
     /// Its engine sends nothing to AWS.
     pub is_halted: bool,
+    /// Its engine gives no access, because the database's clock jumped.
+    pub clock_jumped: bool,
     /// Since its engine's last pass.
     pub pass_age: Duration,
     /// Connections to the database: in use, and idle.
@@ -250,6 +252,11 @@ fn standing(process: Process, figures: Option<&Figures>) -> Registry {
         truth(process.is_halted),
     );
     figure(
+        "engine_clock_jumped",
+        "1 if this process gives no access until it is started again, because the database's clock jumped; endings go on",
+        truth(process.clock_jumped),
+    );
+    figure(
         "event_streams",
         "Pages that are told of changes by this process",
         i64::try_from(process.streams).unwrap_or(i64::MAX),
@@ -341,6 +348,7 @@ mod tests {
     const PROCESS: Process = Process {
         leads: true,
         is_halted: false,
+        clock_jumped: false,
         pass_age: Duration::from_millis(1500),
         connections: (1, 2),
         streams: 3,

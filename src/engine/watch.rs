@@ -15,6 +15,7 @@ const JUMP: TimeDelta = TimeDelta::seconds(60);
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     last: Option<(DateTime<Utc>, Duration)>,
+    has_read: bool,
     jumped: bool,
     unreported: Option<TimeDelta>,
 }
@@ -29,13 +30,20 @@ pub(super) struct Asked {
 impl Watch {
     /// The time to go by, when the database says this.
     pub(super) fn read(&mut self, database: DateTime<Utc>, asked: Asked) -> DateTime<Utc> {
+        // What others saw before this process read anything is a floor and no more: nobody may have
+        // been there for hours.
+        let had_read = std::mem::replace(&mut self.has_read, true);
         let Some(expected) = self.expected(asked.before) else {
             self.last = Some((database, asked.before));
             return database;
         };
         let latest = self.expected(asked.after).unwrap_or(expected);
         let off = if database > latest {
-            database - latest
+            if had_read {
+                database - latest
+            } else {
+                TimeDelta::zero()
+            }
         } else {
             (database - expected).min(TimeDelta::zero())
         };
@@ -119,6 +127,16 @@ mod tests {
         watch.not_behind(at(0), Duration::from_secs(100));
         assert_eq!(watch.read(at(-1800), asked(100)), at(0));
         assert_eq!(watch.read(at(-1795), asked(105)), at(5));
+        assert!(watch.has_jumped());
+    }
+
+    #[test]
+    fn hours_in_which_no_engine_ran_are_no_jump_and_a_jump_after_them_is_one() {
+        let mut watch = Watch::default();
+        watch.not_behind(at(0), Duration::from_secs(100));
+        assert_eq!(watch.read(at(7200), asked(100)), at(7200));
+        assert!(!watch.has_jumped());
+        watch.read(at(7300), asked(110));
         assert!(watch.has_jumped());
     }
 

@@ -63,6 +63,8 @@ async fn missing(web: &Web) -> anyhow::Result<Vec<String>> {
         missing.push(why);
     } else if !status.has_passed {
         missing.push("the engine has not finished a pass yet".to_owned());
+    } else if status.clock_jumped {
+        missing.push("the database's clock jumped, and this process gives no access until it is started again".to_owned());
     } else if !engine.is_passing() {
         missing.push("the engine's last pass is too long ago".to_owned());
     }

@@ -27,6 +27,7 @@ pub(super) async fn show(State(web): State<Web>) -> Result<Response, Error> {
     let process = Process {
         leads: engine.status().leads,
         is_halted: engine.status().halted.is_some(),
+        clock_jumped: engine.status().clock_jumped,
         pass_age: engine.pass_age(),
         connections: (pool.size().saturating_sub(idle), idle),
         streams: web.0.live.count(),

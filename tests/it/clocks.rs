@@ -82,3 +82,17 @@ async fn a_clock_that_is_set_back_a_little_starts_access_all_the_same() {
     );
     app.app.broker.db.pool.close().await;
 }
+
+#[tokio::test]
+async fn an_engine_that_starts_after_hours_without_one_gives_access_at_once() {
+    let mut app = TestApp::start().await;
+    app.tick().await;
+    app.advance(TimeDelta::hours(3));
+    app.crash_and_restart().await;
+    app.copy_directory().await;
+    let id = app.approved(5).await;
+    app.settle().await;
+    assert_eq!(app.status(&id).await, "active");
+    app.run_for(TimeDelta::minutes(6)).await;
+    app.finish().await;
+}
