@@ -4,6 +4,8 @@
 //! Here it is read and judged; nothing is connected to. An unknown key is an error that names it, a
 //! wrong value one that names key and source, and a secret may be a file that others can't read.
 
+mod error;
+
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use self::error::described;
 use crate::access::portal::AccessPortal;
 use crate::directory::Roles;
 use crate::http::PublicUrl;
@@ -169,7 +172,12 @@ impl Config {
                 .with_context(|| format!("read the configuration file {}", file.display()))?,
             None => String::new(),
         };
-        Self::read(file, &text, std::env::vars().collect())
+        let read = Self::read(file, &text, std::env::vars().collect())?;
+        if let Some(file) = file.filter(|_| has_password(&text)) {
+            closed_to_others(file)
+                .context("the configuration file holds a database's password, so it is a secret; or move the URL to a file of its own (database.url_file)")?;
+        }
+        Ok(read)
     }
 
     /// Reads this text of `file` and these variables.
@@ -201,7 +209,7 @@ impl Config {
             .add_source(environment)
             .build()
             .and_then(config::Config::try_deserialize)
-            .map_err(|error| anyhow::anyhow!("{error}"))
+            .map_err(|error| anyhow::anyhow!(described(&error)))
             .with_context(|| format!("read the configuration from {of_file}"))?;
         let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
         read.policy_file = folder.join(&read.policy_file);
@@ -342,6 +350,20 @@ fn secret(
 
 /// A secret's file, without the line break at its end. One that others can read is no secret.
 fn read_secret(file: &Path) -> anyhow::Result<SecretString> {
+    let shown = file.display();
+    let about = closed_to_others(file)?;
+    anyhow::ensure!(
+        about.is_file() && about.len() <= SECRET_BYTES,
+        "{shown} is not a file of at most {SECRET_BYTES} bytes"
+    );
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {shown}"))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    anyhow::ensure!(!text.is_empty(), "{shown} is empty");
+    Ok(text.into())
+}
+
+/// A file that holds a secret, which others on this machine can't get at.
+fn closed_to_others(file: &Path) -> anyhow::Result<std::fs::Metadata> {
     use std::os::unix::fs::PermissionsExt as _;
     let shown = file.display();
     let about = std::fs::metadata(file).with_context(|| format!("look at {shown}"))?;
@@ -351,14 +373,16 @@ fn read_secret(file: &Path) -> anyhow::Result<SecretString> {
         of_others == 0,
         "{shown} has the mode {mode:04o}: others on this machine can get at it. Run: chmod o-rwx {shown}"
     );
-    anyhow::ensure!(
-        about.is_file() && about.len() <= SECRET_BYTES,
-        "{shown} is not a file of at most {SECRET_BYTES} bytes"
-    );
-    let text = std::fs::read_to_string(file).with_context(|| format!("read {shown}"))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    anyhow::ensure!(!text.is_empty(), "{shown} is empty");
-    Ok(text.into())
+    Ok(about)
+}
+
+/// Is there a URL with a password in this text? One in a comment counts too.
+fn has_password(text: &str) -> bool {
+    text.lines().any(|line| {
+        let authority = line.split_once("://").map_or("", |(_, rest)| rest);
+        let user = authority.split_once('@').map_or("", |(user, _)| user);
+        user.contains(':') && !user.contains('/')
+    })
 }
 
 /// A Postgres that is not on this host is reached by TLS with its certificate checked, or not at all.

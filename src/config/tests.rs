@@ -203,6 +203,43 @@ fn no_error_shows_a_password() {
 }
 
 #[test]
+fn a_password_in_the_wrong_place_is_not_shown_either() {
+    let url = "postgres://curfew:geheim@db.example.com/x";
+    for (text, variables) in [
+        (String::new(), vec![("CURFEW__DATABASE", url)]),
+        (format!("database = '{url}'"), vec![]),
+        (
+            format!("[database]\nurl = \"{url}\nconnections = 2"),
+            vec![],
+        ),
+        (format!("[database]\nconnections = '{url}'"), vec![]),
+        (String::new(), vec![("CURFEW__ENGINE__SETTLE_SECONDS", url)]),
+    ] {
+        let said = wrong(&text, &variables);
+        assert!(!said.contains("geheim"), "{said}");
+        assert!(
+            said.contains("must be") || said.contains("line 3"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_file_with_a_password_is_a_secret_too() {
+    let with = format!("{LEAST}[database]\nurl = 'postgres://curfew:geheim@localhost/x'\n");
+    let without = format!("{LEAST}[database]\nurl = 'postgres://curfew@localhost/x?host=/run'\n");
+    for (name, text, mode, is_taken) in [
+        ("config-1", &with, 0o644, false),
+        ("config-2", &with, 0o640, true),
+        ("config-3", &without, 0o644, true),
+    ] {
+        let file = Secret::new(name, text, mode);
+        let loaded = Config::load(Some(&file.0));
+        assert_eq!(loaded.is_ok(), is_taken, "{name}: {loaded:?}");
+    }
+}
+
+#[test]
 fn a_secret_is_read_from_a_file_that_only_its_owner_and_group_can_read() {
     let url = "postgres://curfew@localhost/of_file\n";
     let good = Secret::new("good-secret", url, 0o640);
