@@ -276,14 +276,9 @@ impl App {
         tasks.spawn(stopping(loops::keep_written_in(app.clone()).boxed()));
         tasks.spawn(stopping(loops::look_for_warnings(app.clone()).boxed()));
         if let Some(listener) = metrics {
-            let (router, stop) = (http::metrics::router(app.web.clone()), stop.clone());
-            tasks.spawn(async move {
-                let serving = axum::serve(listener, router);
-                let served = serving.with_graceful_shutdown(stop.cancelled_owned());
-                if let Err(error) = served.await {
-                    tracing::error!(%error, "metrics are not served any more");
-                }
-            });
+            // Whoever reads metrics reads them again: at a stop nobody waits for them.
+            let serving = axum::serve(listener, http::metrics::router(app.web.clone()));
+            tasks.spawn(stopping(async { drop(serving.await) }.boxed()));
         }
         let service = app
             .router()
@@ -306,7 +301,8 @@ impl App {
         if let Err(error) = written_out.await {
             tracing::warn!(%error, "this replica could not be taken out of the list; it drops out by itself");
         }
-        broker.db.pool.close().await;
+        // A connection that is still in use is not worth being killed for.
+        let _ = tokio::time::timeout(STOP_WITHIN, broker.db.pool.close()).await;
         served
     }
 }

@@ -17,13 +17,12 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
         .get_all(FORWARDED_FOR)
         .iter()
         .rev()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.rsplit(','));
+        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops {
-        if !is_trusted(&nearest) {
-            break;
-        }
-        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+        let address = std::str::from_utf8(hop).ok();
+        let address = address.and_then(|hop| hop.trim().parse::<IpAddr>().ok());
+        // What can't be read ends the way: nothing left of it was written by a proxy of ours.
+        let Some(address) = address.filter(|_| is_trusted(&nearest)) else {
             break;
         };
         nearest = address.to_canonical();
@@ -33,12 +32,15 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append(FORWARDED_FOR, value.parse().unwrap());
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(FORWARDED_FOR, value);
         }
         let trusted: Vec<IpNet> = trusted
             .iter()
@@ -68,6 +70,9 @@ mod tests {
                 "198.51.100.1",
             ),
             ("10.0.0.1", &["198.51.100.1, nonsense"], proxies, "10.0.0.1"),
+            // Of what a proxy appended to, only its own part is read.
+            ("10.0.0.1", &["é, 198.51.100.1"], proxies, "198.51.100.1"),
+            ("10.0.0.1", &["203.0.113.5", "é"], proxies, "10.0.0.1"),
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], proxies, "10.0.0.3"),
             ("::1", &["2001:db8::7"], proxies, "2001:db8::7"),
             (

@@ -1,6 +1,8 @@
 //! Bringing the schema up to date, as its owner, and giving the runtime role what it needs and no
 //! more: it owns nothing, and may only add to and read the audit log (protocol A3).
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -8,13 +10,51 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use super::MIGRATOR;
 use super::schema::{self, Schema};
 
+/// How long a migration waits for a lock. Whoever wants the same table waits behind it meanwhile.
+const LOCK_WITHIN: &str = "3s";
+
+/// How often it tries, and how long it lets others go first in between.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+
+/// Postgres' code for a lock that was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// Migrates as the owner. `runtime_role` is granted what the service does; `None` if the service
 /// runs as the owner.
 ///
 /// # Errors
-/// If the database can't be reached, or a migration or grant fails.
+/// If the database can't be reached, something holds a lock for too long (a backup, say), or a
+/// migration or grant fails.
 pub async fn migrate(owner: &PgConnectOptions, runtime_role: Option<&str>) -> anyhow::Result<()> {
-    let mut conn = PgConnection::connect_with(owner)
+    for _ in 1..TRIES {
+        match attempt(owner, runtime_role).await {
+            Err(error) if is_locked(&error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "something else uses a table that a migration changes; trying again"
+                );
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            done => return done,
+        }
+    }
+    attempt(owner, runtime_role).await.context(
+        "if a table stays locked, look for a backup or a long query that runs, and migrate after it",
+    )
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    let codes = error.chain().filter_map(|cause| {
+        let error = cause.downcast_ref::<sqlx::Error>()?;
+        error.as_database_error()?.code()
+    });
+    codes.into_iter().any(|code| code == LOCK_NOT_AVAILABLE)
+}
+
+async fn attempt(owner: &PgConnectOptions, runtime_role: Option<&str>) -> anyhow::Result<()> {
+    let patient = owner.clone().options([("lock_timeout", LOCK_WITHIN)]);
+    let mut conn = PgConnection::connect_with(&patient)
         .await
         .context("connect as the owner of the database")?;
     match schema::find(&mut conn).await? {

@@ -1,7 +1,9 @@
 //! `curfew serve`, `serve --check` and `migrate`: what they do, and what they say when they can't.
 
 use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use chrono::TimeDelta;
 use curfew::access::id::HolderId;
@@ -12,6 +14,8 @@ use curfew::http::session;
 use curfew::postgres::lease::{self, Lease};
 use curfew::postgres::{Db, directory, replicas};
 use reqwest::Method;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -321,4 +325,62 @@ fn the_samples_in_deploy_are_good() {
     let config = Config::read(Some(&file), &text, HashMap::new()).unwrap();
     let policy = std::fs::read_to_string(&config.policy_file).unwrap();
     assert_eq!(curfew::broker::policy::read(&policy).err(), None);
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_metrics_holds_no_stop_up() {
+    let operator = Operator::new("slow-metrics", Database::create().await).await;
+    let served = operator.serve().await;
+    let address = served.metrics.trim_start_matches("http://");
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: ")
+        .await
+        .unwrap();
+    assert_eq!(served.get("/metrics", None).await.0, 200);
+    assert!(served.stop().await.success());
+    drop(slow);
+    operator.finish().await;
+}
+
+#[tokio::test]
+async fn a_migration_waits_behind_nobody_for_long_and_tries_again() {
+    let database = Database::create().await;
+    let undo = "delete from _sqlx_migrations where version = 20261124000100;
+                alter table sessions drop column id, drop column began_at, drop column ip, drop column user_agent";
+    database.run(undo).await;
+    let operator = Operator::new("locked", database).await;
+    // A backup reads the table that the migration changes.
+    let mut backup = PgConnection::connect_with(&operator.database.owner)
+        .await
+        .unwrap();
+    sqlx::raw_sql("begin; lock table sessions in access share mode")
+        .execute(&mut backup)
+        .await
+        .unwrap();
+    let mut command = operator.command(&["migrate"]);
+    let mut migrating = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(migrating.stderr.take().unwrap()).lines();
+    let said = tokio::task::spawn_blocking(move || {
+        let is_said = said.any(|line| line.unwrap().contains("trying again"));
+        assert!(is_said, "it waits for the backup to its end");
+        said
+    });
+    let said = said.await.unwrap();
+    // It let everybody else pass: the table can be read and changed.
+    operator
+        .database
+        .run("set lock_timeout = '1s'; delete from sessions")
+        .await;
+    sqlx::raw_sql("rollback")
+        .execute(&mut backup)
+        .await
+        .unwrap();
+    let ended = tokio::task::spawn_blocking(move || (migrating.wait(), drop(said)));
+    assert!(ended.await.unwrap().0.unwrap().success());
+    backup.close().await.unwrap();
+    operator.finish().await;
 }
