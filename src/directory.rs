@@ -61,7 +61,7 @@ impl Directory {
             names.extend(in_force.policy.group_names().into_iter().map(str::to_owned));
         }
         drop(conn);
-        let copy = aws::directory::read(&self.aws, &self.instance, &names).await?;
+        let copy = aws::directory::read(&self.aws.patient(), &self.instance, &names).await?;
         let mut change = Change::begin(db, crate::access::person::Actor::System).await?;
         directory::replace(change.conn(), &copy, begun_at).await?;
         change.commit_bookkeeping().await

@@ -93,7 +93,7 @@ impl App {
     /// directory that can't be copied, is logged and does not stop the start.
     pub async fn build(parts: Parts) -> anyhow::Result<Self> {
         let db = Db::new(parts.database.clone(), parts.connections, parts.clock);
-        let instance = parts.aws.instance().await?;
+        let instance = parts.aws.patient().instance().await?;
         let world = Installation {
             kind: parts.kind.as_str().to_owned(),
             instance_arn: instance.arn.clone(),
@@ -205,7 +205,7 @@ impl App {
         let Broker { db, directory, .. } = &self.broker;
         let (aws, instance) = (&directory.aws, &directory.instance);
         let of_aws = OfAws {
-            in_management: management::provisioned(aws, instance).await,
+            in_management: management::provisioned(&aws.patient(), instance).await,
             foreign_endpoints: aws.observer.foreign_endpoints(),
         };
         let mut conn = db.conn().await?;

@@ -1,6 +1,6 @@
 //! AWS: clients from the SDK's standard chain, and our questions in our words.
 //!
-//! SDK retries are off: the budget of calls is scarce and the engine schedules every try itself.
+//! SDK retries are off where the engine works: the budget of calls is scarce and the engine schedules every try itself.
 //! Nothing here knows the ledger; nothing here decides.
 
 pub mod answer;
@@ -9,6 +9,7 @@ pub mod identity_center;
 pub mod management;
 pub mod observe;
 pub mod permit;
+pub mod rehearse;
 
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use aws_config::{AppName, BehaviorVersion, SdkConfig, retry::RetryConfig};
 
 use self::identity_center::IdentityCenter;
 use self::observe::Observer;
+
+/// Tries of a call that may take its time.
+const PATIENCE: u32 = 6;
 
 /// The clients that Curfew uses.
 #[derive(Clone, Debug)]
@@ -67,6 +71,31 @@ impl Aws {
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             observer,
             region: config.region().map(ToString::to_string),
+        }
+    }
+
+    /// The same clients with the SDK's retries: for reads that nobody waits for by the second, such as a
+    /// copy of the directory. Other tools may be using the calls that AWS allows at this moment.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        let retries = RetryConfig::standard().with_max_attempts(PATIENCE);
+        let sso_admin = self.sso_admin.config().to_builder();
+        let identity_store = self.identity_store.config().to_builder();
+        let organizations = self.organizations.config().to_builder();
+        let sts = self.sts.config().to_builder();
+        Self {
+            sso_admin: aws_sdk_ssoadmin::Client::from_conf(
+                sso_admin.retry_config(retries.clone()).build(),
+            ),
+            identity_store: aws_sdk_identitystore::Client::from_conf(
+                identity_store.retry_config(retries.clone()).build(),
+            ),
+            organizations: aws_sdk_organizations::Client::from_conf(
+                organizations.retry_config(retries.clone()).build(),
+            ),
+            sts: aws_sdk_sts::Client::from_conf(sts.retry_config(retries).build()),
+            observer: self.observer.clone(),
+            region: self.region.clone(),
         }
     }
 

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use tokio::net::TcpListener;
 
 use super::{policy, say, serve};
+use crate::aws::rehearse::{self, Example};
 use crate::aws::{self, Aws, Instance, management};
 use crate::broker::policy::read;
 use crate::config::Config;
@@ -60,8 +62,22 @@ fn line(level: &str, topic: &str, text: &str) -> anyhow::Result<()> {
 
 pub(super) async fn run(config: &Config, aws: &Aws) -> anyhow::Result<()> {
     let mut report = Report::default();
+    let aws = &aws.patient();
     let origin = config.public_url.origin();
     report.ok("configuration", &format!("people reach it at {origin}"))?;
+    for address in [Some(config.listen), config.metrics_listen]
+        .into_iter()
+        .flatten()
+    {
+        match TcpListener::bind(address).await {
+            Ok(_) => report.ok("configuration", &format!("{address} is free"))?,
+            Err(error) => {
+                let what = format!("{address} can't be listened on just now: {error}.");
+                let remedy = "Fine if the service runs there already.".to_owned();
+                report.warn("configuration", &Warning { what, remedy })?;
+            }
+        }
+    }
     let tried = try_policy(config);
     let policy = report.take("policy", tried)?;
     let asked = aws.instance().await;
@@ -126,6 +142,7 @@ async fn try_aws(
             copy.permission_sets.len()
         ),
     )?;
+    rehearse(aws, instance, &copy, report).await?;
     let groups: BTreeSet<String> = copy.groups.iter().map(|(_, name)| name.clone()).collect();
     for name in roles.group_names().filter(|name| !groups.contains(*name)) {
         report.fail(
@@ -145,6 +162,43 @@ async fn try_aws(
     }
     for warning in preflight::of_endpoints(&aws.observer.foreign_endpoints()) {
         report.warn("aws", &warning)?;
+    }
+    Ok(())
+}
+
+/// The reads of the engine, with whoever and whatever comes first.
+async fn rehearse(
+    aws: &Aws,
+    instance: &Instance,
+    copy: &Copy,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let account = copy.accounts.iter().find(|account| !account.is_sensitive);
+    let groups: BTreeSet<String> = copy
+        .groups
+        .iter()
+        .take(1)
+        .map(|(id, _)| id.clone())
+        .collect();
+    let (Some((person, _)), Some(account), Some(set)) =
+        (copy.people.first(), account, copy.permission_sets.first())
+    else {
+        let what = "Without a person, an account and a permission set, what the engine reads could not be tried.".to_owned();
+        let remedy = "Check again once they are there.".to_owned();
+        return report.warn("aws", &Warning { what, remedy });
+    };
+    let example = Example {
+        user_id: &person.user_id,
+        groups: &groups,
+        account_id: &account.id,
+        permission_set_arn: &set.arn,
+    };
+    let tried = rehearse::reads(aws, instance, &example).await;
+    if report.take("aws", tried)?.is_some() {
+        report.ok(
+            "aws",
+            "everything that the engine reads can be read; creating and deleting is not tried",
+        )?;
     }
     Ok(())
 }
@@ -186,8 +240,8 @@ async fn try_database(
     if !how.is_durable {
         report.fail("database", "fsync or synchronous_commit is off: the obligation to end access could be lost in a crash. Turn both on")?;
     }
-    report.ok("database", if how.has_synchronous_standby {
-        "commits are on a synchronous standby before they return"
+    report.ok("database", if how.waits_for_standby {
+        "commits wait for a synchronous standby"
     } else {
         "no synchronous standby: a failover keeps every commit only if the storage is replicated (as in RDS Multi-AZ)"
     })?;
@@ -195,6 +249,15 @@ async fn try_database(
         return report.fail("database", &problem);
     }
     report.ok("database", "the schema is the one that this version needs")?;
+    let lacks = ownership::lacks(&mut conn).await?;
+    if !lacks.is_empty() {
+        let text = format!(
+            "{} lacks the right to {}: run `curfew migrate` with database.migrate_url as the owner",
+            how.role,
+            lacks.join(", ")
+        );
+        report.fail("database", &text)?;
+    }
     if ownership::owns_the_log(&mut conn).await? {
         report.warn("database", &preflight::of_owner())?;
     }

@@ -85,7 +85,7 @@ async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 
 /// Is the wait for a lost create long enough for the AWS that answers here?
 pub(super) async fn settle_is_sound(config: &Config, aws: &Aws) -> anyhow::Result<()> {
-    aws.instance().await?;
+    aws.patient().instance().await?;
     let settle = config.settings().timing.settle;
     let is_aws = aws.observer.foreign_endpoints().is_empty();
     is_long_enough(settle, is_aws).map_err(anyhow::Error::msg)

@@ -17,6 +17,49 @@ pub async fn owns_the_log(conn: &mut PgConnection) -> sqlx::Result<bool> {
     Ok(owns.unwrap_or(false))
 }
 
+/// What `runtime_role.sql` grants, in the same order: privileges, and the tables that need them.
+const RIGHTS: [(&str, &str); 5] = [
+    (
+        "select insert update delete",
+        "people groups memberships accounts permission_sets directory_copy sessions refusals replicas",
+    ),
+    (
+        "select insert update",
+        "policy_in_force requests assignments grants operations",
+    ),
+    ("select update", "lease audit_head"),
+    (
+        "select insert",
+        "installation policies decisions audit_events audit_names",
+    ),
+    ("select", "_sqlx_migrations"),
+];
+
+/// What the service must do and may not: `update on grants`.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn lacks(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let (mut privileges, mut tables) = (Vec::new(), Vec::new());
+    for (granted, on) in RIGHTS {
+        for table in on.split(' ') {
+            for privilege in granted.split(' ') {
+                privileges.push(privilege.to_owned());
+                tables.push(table.to_owned());
+            }
+        }
+    }
+    sqlx::query_scalar!(
+        r#"select privilege || ' on ' || "table" as "lack!"
+           from unnest($1::text[], $2::text[]) as needed (privilege, "table")
+           where not coalesce(has_table_privilege(to_regclass("table"), privilege), false)"#,
+        &privileges,
+        &tables
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// How a commit is kept, as far as the server's settings say (protocol D1).
 #[derive(Clone, Debug)]
 pub struct Durability {
@@ -26,8 +69,8 @@ pub struct Durability {
     pub role: String,
     /// A returned commit is on this server's disk.
     pub is_durable: bool,
-    /// It is on a standby's too.
-    pub has_synchronous_standby: bool,
+    /// It returns only once it is on a standby's too.
+    pub waits_for_standby: bool,
 }
 
 /// Asks the server.
@@ -39,7 +82,8 @@ pub async fn durability(conn: &mut PgConnection) -> sqlx::Result<Durability> {
         Durability,
         r#"select current_setting('server_version') as "server!", current_user::text as "role!",
                   current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off' as "is_durable!",
-                  current_setting('synchronous_standby_names') <> '' as "has_synchronous_standby!""#
+                  current_setting('synchronous_standby_names') <> ''
+                      and current_setting('synchronous_commit') in ('on', 'remote_apply') as "waits_for_standby!""#
     )
     .fetch_one(conn)
     .await

@@ -133,6 +133,7 @@ async fn check_says_what_is_well_and_what_is_not_and_changes_nothing() {
         "FAIL  database       fsync or synchronous_commit is off",
         "ok    aws            Identity Center arn:aws:sso:::instance/",
         "ok    directory      7 people, 4 groups, 5 accounts, 3 permission sets",
+        "ok    aws            everything that the engine reads can be read",
         "ok    policy         2 rules",
         "warn  policy         The permission set staging-admin has role sessions of 240 minutes",
         "warn  aws            Calls go to http://127.0.0.1:",
@@ -143,6 +144,15 @@ async fn check_says_what_is_well_and_what_is_not_and_changes_nothing() {
             "{line}\nin\n{said}"
         );
     }
+    operator
+        .database
+        .run("revoke update on grants from curfew")
+        .await;
+    let (_, said) = operator.run(&["serve", "--check"]).await;
+    assert!(
+        said.contains("FAIL  database       curfew lacks the right to update on grants"),
+        "{said}"
+    );
     operator.write("policy.toml", "[[rule]]\nname = 1");
     operator.configure("[aws]\noutstanding = 15");
     let (is_ok, said) = operator.run(&["serve", "--check"]).await;
