@@ -154,6 +154,8 @@ const startCountdown = () => {
 
 const LOOK_EVERY = 15000;
 const REOPENED_WITHIN = 5000;
+/** The server says something every 15 seconds. A stream that is silent for longer is dead, whatever the browser thinks. */
+const SILENT_AFTER = 40000;
 
 /** Says in words whether the page follows the changes. */
 const sayLive = (text) => {
@@ -194,13 +196,19 @@ const followRequest = () => {
   let stream = null;
   let isLive = false;
   let doubt = 0;
+  let silence = 0;
   const address = () => document.querySelector("[data-live]")?.dataset.live;
   const state = () => {
     if (!address()) return "Nothing more will change here.";
     return isLive ? LIVE : NOT_LIVE;
   };
-  const close = () => {
+  const settle = () => {
     clearTimeout(doubt);
+    doubt = 0;
+  };
+  const close = () => {
+    settle();
+    clearTimeout(silence);
     stream?.close();
     stream = null;
     isLive = false;
@@ -209,21 +217,38 @@ const followRequest = () => {
     await look(state);
     if (!address()) close();
   };
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      close();
+      read().then(open);
+    }, SILENT_AFTER);
+  };
   const open = () => {
     if (stream || document.hidden || !address() || !window.EventSource) return;
     stream = new EventSource(address());
     stream.onopen = () => {
-      clearTimeout(doubt);
+      settle();
       isLive = true;
       sayLive(state());
+      heard();
     };
-    stream.addEventListener("changed", read);
+    stream.addEventListener("still", heard);
+    stream.addEventListener("changed", () => {
+      heard();
+      read();
+    });
     stream.onerror = () => {
-      // A stream lives some minutes; the browser opens the next one by itself, unless it was refused.
-      const isRefused = stream.readyState === EventSource.CLOSED;
-      clearTimeout(doubt);
-      doubt = setTimeout(() => { isLive = false; sayLive(state()); }, isRefused ? 0 : REOPENED_WITHIN);
-      if (isRefused) stream = null;
+      if (stream.readyState === EventSource.CLOSED) {
+        close();
+        sayLive(state());
+      } else {
+        // A stream lives some minutes; the browser opens the next one by itself, again and again.
+        doubt ||= setTimeout(() => {
+          isLive = false;
+          sayLive(state());
+        }, REOPENED_WITHIN);
+      }
     };
   };
   document.addEventListener("visibilitychange", () => {

@@ -181,23 +181,16 @@ impl Watch {
         loop {
             let wake = self.wake().await?;
             let newest = self.look().await?;
+            let event = Event::default().data(newest.to_string());
             let event = match wake {
-                Wake::Opened => Event::default().retry(REOPENED_AFTER),
-                Wake::Noticed | Wake::Quiet => Event::default(),
+                _ if newest > self.seen => event.event("changed").id(newest.to_string()),
+                // It keeps the connection alive, and tells each end that the other is there.
+                Wake::Opened => event.event("still").retry(REOPENED_AFTER),
+                Wake::Quiet => event.event("still"),
+                Wake::Noticed => continue,
             };
-            if newest > self.seen {
-                self.seen = newest;
-                let event = event
-                    .event("changed")
-                    .id(newest.to_string())
-                    .data(newest.to_string());
-                return Some((Ok(event), self));
-            }
-            // A comment keeps the connection alive, and tells us when nobody reads any more.
-            match wake {
-                Wake::Opened | Wake::Quiet => return Some((Ok(event.comment("")), self)),
-                Wake::Noticed => {}
-            }
+            self.seen = self.seen.max(newest);
+            return Some((Ok(event), self));
         }
     }
 

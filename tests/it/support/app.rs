@@ -2,7 +2,7 @@
 //! AWS, which is the sandbox behind a real socket.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_config::Region;
 use aws_sdk_ssoadmin::config::{Credentials, SharedCredentialsProvider};
@@ -97,6 +97,8 @@ impl TestApp {
         let mut settings = Settings::sandbox(TimeDelta::minutes(1));
         // A clock that stands still refills no bucket.
         settings.calls_per_second = 1_000_000;
+        // Nor does a page look by itself: what a story hears, it was told.
+        settings.look_every = Duration::from_hours(1);
         let sandbox = Sandbox::open(
             sandbox::Settings {
                 operation_millis: OPERATION..=OPERATION,
