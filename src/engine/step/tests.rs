@@ -453,6 +453,9 @@ struct World {
     picture: Picture,
     history: Vec<Operation>,
     is_there: bool,
+    /// The last listing since anything was sent showed it. One that lags may show something else a
+    /// moment later.
+    is_shown: bool,
     was_there: Vec<(DateTime<Utc>, bool)>,
     /// Effects to come: when, and whether it is there afterwards.
     to_come: Vec<(DateTime<Utc>, bool)>,
@@ -480,6 +483,7 @@ impl World {
             picture: picture(grants),
             history: Vec::new(),
             is_there: false,
+            is_shown: false,
             was_there: vec![(at(-10_000), false)],
             to_come: Vec::new(),
             adrift: Vec::new(),
@@ -569,6 +573,7 @@ impl World {
         self.picture.assignment.retry_at = (operation.status != OperationStatus::Succeeded)
             .then(|| self.now + TimeDelta::seconds(5));
         self.picture.assignment.sight = None;
+        self.is_shown = false;
         self.history.push(operation);
     }
 
@@ -599,7 +604,7 @@ impl World {
             }
             Step::Join(id) => self.grant(id).provision(now).unwrap(),
             Step::Activate(id) => {
-                assert!(self.listed(), "active is said of what a listing shows");
+                assert!(self.is_shown, "active is said of what a listing showed");
                 self.grant(id).activate(now).unwrap();
             }
             Step::Delete => {
@@ -620,7 +625,8 @@ impl World {
                 self.send(OperationKind::Delete, luck);
             }
             Step::Look => {
-                let sight = Sight::after(self.picture.assignment.sight, self.listed(), now);
+                self.is_shown = self.listed();
+                let sight = Sight::after(self.picture.assignment.sight, self.is_shown, now);
                 self.picture.assignment.sight = Some(sight);
                 self.pass_time(now + TimeDelta::milliseconds(200));
             }
