@@ -6,8 +6,9 @@
 //! asks the database for the newest event, and whether this session may still see the request. While it
 //! waits it holds no connection.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -28,10 +29,14 @@ use super::form::{RequestPath, Search};
 use super::session::{self, SignedIn};
 use super::view::Whole;
 use crate::access::id::RequestId;
+use crate::access::person::PersonId;
 use crate::postgres::audit;
 
 /// Most streams of one process.
 const MOST_STREAMS: usize = 500;
+
+/// Most streams of one person, so that nobody takes the places of all others.
+const MOST_OF_ONE: usize = 10;
 
 /// Most streams that look at the same time, so that a crowd of them leaves connections to the pages.
 const MOST_LOOKS: usize = 4;
@@ -59,6 +64,7 @@ pub enum Notice {
 pub struct Live {
     notices: broadcast::Sender<Notice>,
     places: Arc<Semaphore>,
+    held: Held,
     looks: Arc<Semaphore>,
     stop: CancellationToken,
 }
@@ -68,6 +74,7 @@ impl Default for Live {
         Self {
             notices: broadcast::Sender::new(MOST_NOTICES),
             places: Arc::new(Semaphore::new(MOST_STREAMS)),
+            held: Held::default(),
             looks: Arc::new(Semaphore::new(MOST_LOOKS)),
             stop: CancellationToken::new(),
         }
@@ -91,9 +98,47 @@ impl Live {
         self.stop.is_cancelled()
     }
 
+    /// A place for one more stream of this person, if there is one.
+    fn place(&self, person: &PersonId) -> Option<Place> {
+        let of_all = self.places.clone().try_acquire_owned().ok()?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.entry(person.clone()).or_default();
+        if *count >= MOST_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            person: person.clone(),
+            held: self.held.clone(),
+            _of_all: of_all,
+        })
+    }
+
     /// How many streams are open.
     pub(super) fn count(&self) -> usize {
         MOST_STREAMS.saturating_sub(self.places.available_permits())
+    }
+}
+
+/// How many streams everybody holds who holds any.
+type Held = Arc<Mutex<HashMap<PersonId, usize>>>;
+
+/// The place of one stream, free again when this is dropped.
+struct Place {
+    person: PersonId,
+    held: Held,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.person) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.person);
+            }
+        }
     }
 }
 
@@ -123,7 +168,7 @@ pub(super) async fn watch(
     })?;
     Whole::load(&web, &by.person.id, id).await?;
     let live = &web.0.live;
-    let Ok(place) = live.places.clone().try_acquire_owned() else {
+    let Some(place) = live.place(&by.person.id) else {
         let text = "Too many pages are watched live just now. Read the page again instead.";
         return Err(Error::status(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -162,7 +207,7 @@ struct Watch {
     is_open: bool,
     until: Instant,
     notices: broadcast::Receiver<Notice>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Why a stream looks.

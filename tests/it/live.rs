@@ -242,33 +242,37 @@ async fn a_stop_ends_the_streams_first_and_is_not_held_up() {
     app.finish().await;
 }
 
+/// What opening one more says, without reading it.
+async fn status(app: &TestApp, by: &Person, id: &str) -> StatusCode {
+    let request = Request::get(format!("/requests/{id}/live"))
+        .header(header::COOKIE, &by.cookie)
+        .body(Body::empty())
+        .unwrap();
+    app.router.clone().oneshot(request).await.unwrap().status()
+}
+
 #[tokio::test]
-async fn one_stream_too_many_is_told_to_come_back_and_has_the_place_of_the_next_that_ends() {
+async fn one_person_holds_ten_streams_and_leaves_the_others_to_the_others() {
     let app = TestApp::start().await;
-    let engineer = app.sign_in("engineer").await;
+    let (engineer, auditor) = (app.sign_in("engineer").await, app.sign_in("auditor").await);
     let id = engineer.asks(5).await;
-    let open = || async {
-        let request = Request::get(format!("/requests/{id}/live"))
-            .header(header::COOKIE, &engineer.cookie)
-            .body(Body::empty())
-            .unwrap();
-        app.router.clone().oneshot(request).await.unwrap()
-    };
     let mut streams = Vec::new();
-    let refused = loop {
-        assert!(streams.len() <= 500, "there is no bound");
-        let answer = open().await;
-        if answer.status() != StatusCode::OK {
-            break answer;
-        }
-        streams.push(answer);
-    };
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(refused.headers().contains_key(header::RETRY_AFTER));
-    // They hold no connection: everybody else is served.
-    engineer.see(&id).await;
+    for _ in 0..10 {
+        streams.push(Stream::open(&app.router, &engineer, &id, 0).await);
+    }
+    // Whichever session it is.
+    let again = app.sign_in("engineer").await;
+    for who in [&engineer, &again] {
+        assert_eq!(status(&app, who, &id).await, 503);
+    }
+    let refused = engineer.get(&format!("/requests/{id}/live")).await;
+    assert!(refused.text().contains("Too many pages are watched live"));
+    assert!(refused.headers.contains_key(header::RETRY_AFTER));
+    let other = Stream::open(&app.router, &auditor, &id, 0).await;
+    // One that is over leaves its place.
     streams.pop();
-    assert_eq!(open().await.status(), StatusCode::OK);
-    drop(streams);
+    streams.push(Stream::open(&app.router, &engineer, &id, 0).await);
+    assert_eq!(status(&app, &engineer, &id).await, 503);
+    drop((streams, other));
     app.finish().await;
 }
