@@ -264,6 +264,34 @@ async fn migrate_gives_the_runtime_role_what_the_service_does_and_no_more() {
     assert!(is_ok && said.contains("The schema is up to date"), "{said}");
     let (is_ok, said) = operator.run(&["migrate"]).await;
     assert!(is_ok, "a second time is no harm: {said}");
+    assert_eq!(
+        operator.database.privileges_of_the_service().await,
+        [
+            ("_sqlx_migrations", "SELECT"),
+            ("accounts", "DELETE, INSERT, SELECT, UPDATE"),
+            ("assignments", "INSERT, SELECT, UPDATE"),
+            ("audit_events", "INSERT, SELECT"),
+            ("audit_head", "SELECT, UPDATE"),
+            ("audit_names", "INSERT, SELECT"),
+            ("decisions", "INSERT, SELECT"),
+            ("directory_copy", "DELETE, INSERT, SELECT, UPDATE"),
+            ("grants", "INSERT, SELECT, UPDATE"),
+            ("groups", "DELETE, INSERT, SELECT, UPDATE"),
+            ("installation", "INSERT, SELECT"),
+            ("lease", "SELECT, UPDATE"),
+            ("memberships", "DELETE, INSERT, SELECT, UPDATE"),
+            ("operations", "INSERT, SELECT, UPDATE"),
+            ("people", "DELETE, INSERT, SELECT, UPDATE"),
+            ("permission_sets", "DELETE, INSERT, SELECT, UPDATE"),
+            ("policies", "INSERT, SELECT"),
+            ("policy_in_force", "INSERT, SELECT, UPDATE"),
+            ("refusals", "DELETE, INSERT, SELECT, UPDATE"),
+            ("replicas", "DELETE, INSERT, SELECT, UPDATE"),
+            ("requests", "INSERT, SELECT, UPDATE"),
+            ("sessions", "DELETE, INSERT, SELECT, UPDATE"),
+        ]
+        .map(|(table, may)| (table.to_owned(), may.to_owned()))
+    );
     operator.serve().await.stop().await;
     let (_, said) = operator.run(&["serve", "--check"]).await;
     assert!(!said.contains("owner of its tables"), "{said}");

@@ -95,6 +95,23 @@ impl Database {
         conn.close().await.unwrap();
     }
 
+    /// What the runtime role may do with each table that it may do anything with.
+    pub(crate) async fn privileges_of_the_service(&self) -> Vec<(String, String)> {
+        let mut conn = PgConnection::connect_with(&self.owner).await.unwrap();
+        let rows = sqlx::query!(
+            r#"select table_name::text as "table!", string_agg(privilege_type, ', ' order by privilege_type) as "may!"
+               from information_schema.role_table_grants where grantee = $1 group by table_name"#,
+            RUNTIME as _
+        )
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+        conn.close().await.unwrap();
+        let mut privileges: Vec<_> = rows.into_iter().map(|row| (row.table, row.may)).collect();
+        privileges.sort();
+        privileges
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
