@@ -58,15 +58,23 @@ pub(super) async fn download(
         ),
         (
             header::HeaderName::from_static(EXTENT),
-            HeaderValue::from_static(match filter.extent() {
-                Extent::Whole => "whole; verifies as a chain",
-                Extent::Range => "range; verifies as a chain from the event before it",
-                Extent::Selection => "filtered; verifies event by event only",
-            }),
+            HeaderValue::from_static(extent(filter.extent(), format)),
         ),
     ];
     let written = write(broker.db.clone(), selection, last, format);
     Ok((headers, Body::from_stream(written)).into_response())
+}
+
+/// Which part of the log a file holds, and how it verifies: a table holds no bytes that were sealed.
+fn extent(extent: Extent, format: Format) -> &'static str {
+    match (extent, format) {
+        (Extent::Whole, Format::JsonLines) => "whole; verifies as a chain",
+        (Extent::Range, Format::JsonLines) => "range; verifies as a chain from the event before it",
+        (Extent::Selection, Format::JsonLines) => "filtered; verifies event by event only",
+        (Extent::Whole, Format::Csv) => "whole; for reading, the JSON Lines verify",
+        (Extent::Range, Format::Csv) => "range; for reading, the JSON Lines verify",
+        (Extent::Selection, Format::Csv) => "filtered; for reading, the JSON Lines verify",
+    }
 }
 
 /// `HEAD /audit/export`: whether one may, and no export, so no event either.

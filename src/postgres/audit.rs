@@ -203,7 +203,8 @@ impl NameOf {
 }
 
 /// Ids that ever bore exactly this name, whatever its case; if there are none, those with it somewhere
-/// in a name. One more than `most` tells that there are more.
+/// in a name. One more than `most` tells that there are more. A replica of a version that kept no names
+/// may have written the events of a person: the directory and the requests know the exact name too.
 ///
 /// # Errors
 /// If the database refuses.
@@ -214,8 +215,13 @@ pub async fn list_named(
     most: usize,
 ) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query!(
-        r#"select id, bool_or(lower(name) = lower($2)) as "is_exact!" from audit_names
-           where kind = $1 and strpos(lower(name), lower($2)) > 0
+        r#"select id as "id!", bool_or(lower(name) = lower($2)) as "is_exact!"
+           from (select id, name from audit_names where kind = $1 and strpos(lower(name), lower($2)) > 0
+                 union all
+                 select id, $2 from people where $1 = 'person' and lower($2) in (lower(email), lower(name))
+                 union all
+                 (select requester_id, $2 from requests
+                  where $1 = 'person' and lower(requester_email) = lower($2) limit 1000)) named
            group by id order by 2 desc, 1 limit $3"#,
         of.as_str(),
         name,

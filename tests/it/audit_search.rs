@@ -324,13 +324,19 @@ async fn an_export_says_what_it_holds_in_its_name_a_header_and_the_log() {
         header(&whole, "content-disposition")
             .contains(&format!("\"curfew-audit-1-to-{last}.jsonl\""))
     );
-    assert!(header(&whole, "curfew-export").starts_with("whole"));
+    assert_eq!(
+        header(&whole, "curfew-export"),
+        "whole; verifies as a chain"
+    );
 
     let range = export(&auditor, "csv", &[("from", "2026-11-01T00:00")])
         .await
         .expect(200);
     assert!(header(&range, "content-disposition").contains("curfew-audit-20261101T000000Z-to-"));
-    assert!(header(&range, "curfew-export").starts_with("range"));
+    assert_eq!(
+        header(&range, "curfew-export"),
+        "range; for reading, the JSON Lines verify"
+    );
     assert_eq!(header(&range, "content-type"), "text/csv; charset=utf-8");
 
     let some = export(&auditor, "jsonl", &[("request", &production)])
@@ -489,5 +495,36 @@ async fn a_range_verifies_as_a_chain_from_the_event_before_it() {
             .await
             .is_empty()
     );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn somebody_of_whom_no_name_was_kept_is_found_by_that_of_the_directory_or_of_a_request() {
+    let (app, production, _) = two_stories().await;
+    let auditor = app.sign_in("auditor").await;
+    // A replica of the version before keeps no names.
+    app.database.run("delete from audit_names").await;
+    let engineer = [("person", "Engineer@example.com"), ("type", "request.")];
+    for gone in [false, true] {
+        if gone {
+            let leave = "delete from people where email = 'engineer@example.com'";
+            app.database.run(leave).await;
+        }
+        let found = found(&auditor, &engineer).await;
+        assert!(!found.is_empty(), "{gone}");
+        assert!(
+            found
+                .iter()
+                .all(|event| event["request"]["id"] == production.as_str()
+                    || event["request_id"] == production.as_str()),
+            "{found:?}"
+        );
+    }
+    assert!(
+        !found(&auditor, &[("person", "Emil Engineer")])
+            .await
+            .is_empty()
+    );
+    app.copy_directory().await;
     app.finish().await;
 }
