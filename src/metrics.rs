@@ -80,7 +80,7 @@ pub struct Figures {
     pub grants: Vec<(String, i64)>,
     /// Ends that take longer than they should.
     pub overdue: i64,
-    /// How long ago the oldest of them began.
+    /// How long ago the oldest of them was due.
     pub overdue_oldest: Duration,
     /// Requests that wait for a decision.
     pub pending: i64,
@@ -321,7 +321,7 @@ fn standing(process: Process, figures: Option<&Figures>) -> Registry {
     if let Some(figures) = figures {
         seconds(
             "overdue_oldest",
-            "Since the oldest overdue end began; 0 if there is none",
+            "Since the oldest overdue end was due; 0 if there is none",
             figures.overdue_oldest,
         );
         if let Some(age) = figures.directory_age {

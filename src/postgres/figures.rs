@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{audit, directory, policies};
+use crate::access::grant::OVERDUE_AFTER;
 use crate::metrics::Figures;
 
 /// Reads them.
@@ -17,9 +18,19 @@ pub async fn load(conn: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result
     )
     .fetch_all(&mut *conn)
     .await?;
+    // One that waits because another grant still needs the assignment is not late: it counts from the
+    // last of them to end.
     let overdue = sqlx::query!(
-        r#"select count(*) as "count!", min(ending_at) as since from grants
-           where status = 'ending' and overdue_at is not null"#
+        r#"select count(*) as "count!", min(due_at) as since
+           from (select overdue_at, due_at,
+                        status = 'ending' and bool_or(status in ('provisioning', 'active')) over assignment as waits,
+                        case status when 'ending' then max(due_at) filter (where status = 'ending') over assignment
+                                    else due_at end as late_from
+                 from (select assignment_id, status, overdue_at, least(ends_at, ending_at) as due_at from grants
+                       where status in ('provisioning', 'active', 'ending')) live
+                 window assignment as (partition by assignment_id)) live
+           where overdue_at is not null or (late_from <= $1 and not waits)"#,
+        now - OVERDUE_AFTER
     )
     .fetch_one(&mut *conn)
     .await?;

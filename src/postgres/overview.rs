@@ -54,7 +54,7 @@ pub async fn list_live(conn: &mut PgConnection, limit: i64) -> anyhow::Result<Ve
                              and o.status in ('provisioning', 'active')) as "is_shared!"
            from grants g join requests r on r.id = g.request_id join assignments a on a.id = g.assignment_id
            where g.status in ('scheduled', 'provisioning', 'active', 'ending')
-           order by coalesce(g.ending_at, g.ends_at, g.activate_by), g.id limit $1"#,
+           order by coalesce(least(g.ends_at, g.ending_at), g.activate_by), g.id limit $1"#,
         limit
     )
     .fetch_all(conn)

@@ -1,8 +1,10 @@
 //! Access always ends (promise P2), and ending never waits for permission (P6).
 
 use chrono::TimeDelta;
+use curfew::postgres::overview;
 use curfew::sandbox::{AccountState, Fault, PrincipalType};
 
+use crate::policy_page::overdue;
 use crate::support::TestApp;
 use crate::support::app::{Event, POLICY};
 use crate::support::people::Person;
@@ -326,6 +328,14 @@ async fn overlapping_grants_share_one_assignment_and_the_first_to_end_takes_noth
     assert_eq!(app.count_calls("DeleteAccountAssignment"), 0);
     // "Ended" is never said of something that is there (P3): the first waits for the second.
     assert_eq!(engineer.grant_status(&first).await, "ending");
+    assert_eq!(overdue(&app).await, (0, 0), "waiting is not being late");
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    let live = overview::list_live(&mut conn, 2).await.unwrap();
+    drop(conn);
+    app.advance(live[1].ends_at.unwrap() - app.now());
+    app.tick().await;
+    assert_eq!(engineer.grant_status(&second).await, "ending");
+    assert_eq!(overdue(&app).await, (0, 0), "nor is having waited");
     app.run_for(TimeDelta::minutes(25)).await;
     assert_eq!(engineer.grant_status(&first).await, "ended");
     assert_eq!(engineer.grant_status(&second).await, "ended");

@@ -1,8 +1,17 @@
 //! The policy page: the rules in words, and "could X get Y?", about whom one may.
 
 use chrono::TimeDelta;
+use curfew::access::grant::{GrantStatus, OVERDUE_AFTER};
+use curfew::postgres::{figures, overview};
 
 use crate::support::TestApp;
+
+/// How many ends the metrics call overdue, and for how many seconds the oldest has been.
+pub(crate) async fn overdue(app: &TestApp) -> (i64, u64) {
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    let figures = figures::load(&mut conn, app.now()).await.unwrap();
+    (figures.overdue, figures.overdue_oldest.as_secs())
+}
 
 /// The question, and what the page says to it.
 async fn could(
@@ -102,12 +111,6 @@ async fn could_somebody_get_it_is_answered_as_a_request_would_be() {
     )
     .await;
     assert!(by_set.contains("<strong>Yes.</strong>") && by_set.contains("Emil Engineer"));
-    assert!(
-        could(&app, "engineer", "", rule, "999999999999", 200)
-            .await
-            .contains("<strong>No.</strong>")
-    );
-
     let weak = app.sign_in_with("engineer", "mfa").await;
     let page = weak
         .get("/policy?what=rule/production-admin&account=111111111111")
@@ -265,5 +268,96 @@ async fn the_operations_page_is_for_administrators_and_shows_what_is_under_way()
         .await
         .unwrap();
     assert!(over.contains(&head.to_string()), "the head can be copied");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn accounts_that_no_rule_reaches_are_named_only_to_those_who_may_ask_about_anybody() {
+    let app = TestApp::start().await;
+    let rule = "rule/production-admin";
+    for (who, sees) in [("engineer", false), ("auditor", true), ("admin", true)] {
+        let page = app
+            .sign_in(who)
+            .await
+            .get("/policy")
+            .await
+            .expect(200)
+            .text();
+        assert_eq!(page.contains("999999999999"), sees, "{who}");
+        assert!(page.contains("111111111111"), "{who}");
+        for typed in ["999999999999", "management", "anagem"] {
+            let status = if sees { 200 } else { 422 };
+            let said = could(&app, who, "", rule, typed, status).await;
+            assert_eq!(said.contains("<strong>No.</strong>"), sees, "{who} {typed}");
+            assert_eq!(said.contains("There is no account"), !sees, "{who} {typed}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_time_to_answer_is_named_as_long_as_it_really_lasts() {
+    let mut app = TestApp::start().await;
+    let engineer = app.sign_in("engineer").await;
+    let page = engineer.get("/policy").await.expect(200).text();
+    assert!(page.contains("<dd>4 h, then the request lapses"), "{page}");
+    app.settings.minute = TimeDelta::seconds(2);
+    let short = engineer.on(app.another().await.router());
+    let page = short.get("/policy").await.expect(200).text();
+    assert!(
+        page.contains("<dd>8 min, then the request lapses"),
+        "{page}"
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_end_that_no_engine_began_in_time_is_overdue_since_it_was_due() {
+    let app = TestApp::start().await;
+    let admin = app.sign_in("admin").await;
+    app.approved(5).await;
+    app.settle().await;
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    let live = overview::list_live(&mut conn, 1).await.unwrap();
+    drop(conn);
+    let due = live[0].ends_at.unwrap();
+    let late = due + OVERDUE_AFTER;
+    app.advance(late - app.now() - TimeDelta::milliseconds(1));
+    assert_eq!(overdue(&app).await, (0, 0));
+    app.advance(TimeDelta::milliseconds(1));
+    assert_eq!(overdue(&app).await, (1, 120), "though no engine says so");
+
+    // An hour later one begins to take it away: it is as late as it is.
+    app.advance(TimeDelta::minutes(58));
+    app.tick().await;
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    let live = overview::list_live(&mut conn, 1).await.unwrap();
+    drop(conn);
+    assert_eq!(live[0].status, GrantStatus::Ending);
+    assert_eq!(overdue(&app).await, (1, 3600));
+    let page = admin.get("/operations").await.expect(200).text();
+    let since = format!(
+        "<dt>Due since</dt><dd>1 h, at {}",
+        due.format("%Y-%m-%d %H:%M")
+    );
+    assert!(page.contains(&since), "{since}: {page}");
+    app.copy_directory().await;
+    app.settle().await;
+    assert_eq!(overdue(&app).await, (0, 0));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_end_by_a_person_that_no_engine_takes_up_is_overdue_since_then() {
+    let app = TestApp::start().await;
+    let engineer = app.sign_in("engineer").await;
+    let id = app.approved(5).await;
+    app.settle().await;
+    engineer.act(&id, "end").await.expect(200);
+    app.advance(OVERDUE_AFTER - TimeDelta::seconds(1));
+    assert_eq!(overdue(&app).await, (0, 0));
+    app.advance(TimeDelta::seconds(1));
+    assert_eq!(overdue(&app).await, (1, 120));
+    app.settle().await;
     app.finish().await;
 }

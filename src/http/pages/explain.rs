@@ -293,7 +293,7 @@ fn account<'a>(accounts: &'a [Account], typed: &str) -> Result<&'a Account, Stri
     }
     match found.as_slice() {
         [account] => Ok(account),
-        [] => Err("There is no account with this id or name in the directory.".to_owned()),
+        [] => Err("There is no account with this id or name that you could ask about.".to_owned()),
         several => {
             let count = several.len();
             Err(format!(

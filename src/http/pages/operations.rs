@@ -277,8 +277,9 @@ impl Live {
     /// grant still needs the assignment is not late, unless it was reported before.
     fn overdue_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let due = match self.status {
-            GrantStatus::Ending => self.ending_at?,
-            GrantStatus::Provisioning | GrantStatus::Active => self.ends_at?,
+            GrantStatus::Provisioning | GrantStatus::Active | GrantStatus::Ending => {
+                self.ends_at.into_iter().chain(self.ending_at).min()?
+            }
             GrantStatus::Scheduled | GrantStatus::Ended | GrantStatus::Failed => return None,
         };
         let waits = self.is_shared && self.status == GrantStatus::Ending;

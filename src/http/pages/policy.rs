@@ -102,6 +102,7 @@ impl RuleView {
         sets: &[PermissionSet],
         [asks, approves]: [Reached; 2],
         reader: (&BTreeSet<String>, Assurance),
+        minute: TimeDelta,
     ) -> Self {
         let reached: Vec<&Account> = accounts
             .iter()
@@ -135,6 +136,7 @@ impl RuleView {
                 .as_ref()
                 .is_ok_and(|groups| is_of(&(&groups.approvers - &groups.requesters)));
         let longest = TimeDelta::minutes(rule.max_minutes.into());
+        let pending = i32::try_from(rule.pending_minutes).unwrap_or(i32::MAX);
         Self {
             name: rule.name.clone(),
             description: rule.description.clone(),
@@ -156,7 +158,7 @@ impl RuleView {
             },
             approvals: rule.approvals,
             longest: words::duration(longest),
-            time_to_answer: words::duration(TimeDelta::minutes(rule.pending_minutes.into())),
+            time_to_answer: words::duration(minute * pending),
             reason: format!(
                 "at least {}",
                 words::counted(rule.reason_min_chars.into(), "character")
@@ -277,7 +279,12 @@ pub(in crate::http) async fn show(
     let standings = broker.standings(&mut conn, &by.person.id).await?;
     let sees_people = standings.is_auditor || standings.is_administrator;
     let in_force = policies::find_in_force(&mut conn).await?;
-    let accounts = directory::list_accounts(&mut conn).await?;
+    let mut accounts = directory::list_accounts(&mut conn).await?;
+    if !sees_people {
+        // The organisation's other accounts are nothing that they could ask for.
+        let rules = || in_force.iter().flat_map(|in_force| &in_force.policy.rules);
+        accounts.retain(|account| rules().any(|rule| rule.reaches(account)));
+    }
     let question = Question {
         person: fields.person,
         what: fields.what,
@@ -297,7 +304,10 @@ pub(in crate::http) async fn show(
         }
     }
     let policy = match &in_force {
-        Some(in_force) => Some(in_words(&mut conn, in_force, &accounts, &by, &standings).await?),
+        Some(in_force) => {
+            let minute = broker.settings.minute;
+            Some(in_words(&mut conn, in_force, &accounts, &by, &standings, minute).await?)
+        }
         None => None,
     };
     drop(conn);
@@ -325,6 +335,7 @@ async fn in_words(
     accounts: &[Account],
     by: &SignedInPerson,
     standings: &Standings,
+    minute: TimeDelta,
 ) -> anyhow::Result<InWords> {
     let mut sides = Vec::new();
     for rule in &in_force.policy.rules {
@@ -343,7 +354,7 @@ async fn in_words(
             reached.next().unwrap_or_default(),
         ];
         let reader = (&standings.groups, by.assurance);
-        RuleView::of(in_force, rule, accounts, &sets, sides, reader)
+        RuleView::of(in_force, rule, accounts, &sets, sides, reader, minute)
     });
     Ok(InWords {
         rules: rules.collect(),
@@ -379,6 +390,7 @@ pub(super) fn sample(
                 sets,
                 sides,
                 (groups, Assurance::Mfa),
+                TimeDelta::minutes(1),
             )
         })
         .collect()

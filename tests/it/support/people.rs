@@ -64,6 +64,11 @@ pub(crate) struct Person {
 }
 
 impl Person {
+    /// The same browser at another replica.
+    pub(crate) fn on(self, router: Router) -> Self {
+        Self { router, ..self }
+    }
+
     pub(crate) async fn sign_in(router: &Router, name: &str, assurance: Option<&str>) -> Self {
         let assurance =
             assurance.map_or_else(String::new, |assurance| format!("&assurance={assurance}"));
