@@ -77,7 +77,7 @@ test("the same job is done by keyboard alone", async (t) => {
   await auditor.type("engineer@example.com");
   await auditor.press("Enter");
   await auditor.sees("heading", "Only events with");
-  await auditor.tabTo("link", "Take away the filter Person");
+  await auditor.tabTo("link", "Take off the filter Person");
   await auditor.tabTo("link", "JSON Lines");
   verify(await download(auditor.page, () => auditor.press("Enter")), "--events-only");
 });

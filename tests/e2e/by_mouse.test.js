@@ -78,7 +78,7 @@ test("an engineer asks, an approver agrees, access goes live and ends before the
   await auditor.getByLabel("Person").fill("engineer@example.com");
   await auditor.getByLabel("Account").fill("payments-prod");
   await auditor.getByRole("button", { name: "Search" }).click();
-  await auditor.getByRole("link", { name: "Take away the filter Person" }).waitFor();
+  await auditor.getByRole("link", { name: "Take off the filter Person" }).waitFor();
   const found = await auditor.getByRole("table").innerText();
   for (const type of ["request.created", "request.approved", "grant.activated", "grant.ended"]) assert.ok(found.includes(type), type);
 

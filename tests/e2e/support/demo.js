@@ -92,8 +92,13 @@ class Demo {
 
   /** That person with a session, by HTTP alone. */
   async person(name) {
-    if (!this.people.has(name)) this.people.set(name, await Person.signIn(this, name));
+    if (!this.people.has(name)) this.people.set(name, await this.signIn(name));
     return this.people.get(name);
+  }
+
+  /** A further session of that person. */
+  signIn(name) {
+    return Person.signIn(this, name);
   }
 
   /** Who has this permission set in this account, according to Identity Center and not to Curfew. */
@@ -124,7 +129,7 @@ class Demo {
   }
 }
 
-/** Somebody without a browser: prepares what a browser shall see, and asks the JSON API. */
+/** Somebody without a browser: sends the pages' forms, so that a browser has something to see, and reads the JSON API. */
 class Person {
   constructor(demo, cookie) {
     this.demo = demo;
@@ -132,38 +137,43 @@ class Person {
   }
 
   static async signIn(demo, name) {
-    const answer = await fetch(`${demo.url}/login/demo`, {
+    const answer = await new Person(demo).post("/login/demo", { email: `${name}@example.com` });
+    const [, cookie, value] = /^([^=]+)=([^;]+)/.exec(answer.headers.get("set-cookie"));
+    return new Person(demo, { name: cookie, value, url: demo.url });
+  }
+
+  /** Sends a form; anything but the redirect after success fails. */
+  async post(path, fields) {
+    const answer = await fetch(`${this.demo.url}${path}`, {
       method: "POST",
-      headers: { Origin: demo.url },
-      body: new URLSearchParams({ email: `${name}@example.com` }),
+      headers: { ...this.#headers(), Origin: this.demo.url },
+      body: new URLSearchParams(fields),
       redirect: "manual",
     });
-    const cookie = /^([^=]+)=([^;]+)/.exec(answer.headers.get("set-cookie") ?? "");
-    assert.equal(answer.status, 303, `${name} can sign in`);
-    return new Person(demo, { name: cookie[1], value: cookie[2], url: demo.url });
+    assert.equal(answer.status, 303, `POST ${path}: ${await answer.text()}`);
+    return answer;
   }
 
-  async api(method, path, body) {
-    const answer = await fetch(`${this.demo.url}/api/v1${path}`, {
-      method,
-      headers: { Origin: this.demo.url, "Content-Type": "application/json", Cookie: `${this.cookie.name}=${this.cookie.value}` },
-      body: body && JSON.stringify(body),
-    });
-    const text = await answer.text();
-    assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
-    return JSON.parse(text);
-  }
-
-  ask(rule, account, minutes, reason, ticket) {
-    return this.api("POST", "/requests", { rule, account, minutes, reason, ...(ticket && { ticket }) });
+  /** Asks, and returns the request's id. */
+  async ask(rule, account, minutes, reason, ticket = "") {
+    const answer = await this.post("/requests", { rule, account, minutes, reason, ticket });
+    return answer.headers.get("location").split("/").pop();
   }
 
   act(act, id, comment = "") {
-    return this.api("POST", `/requests/${id}/${act}`, { comment });
+    return this.post(`/requests/${id}/${act}`, { comment });
   }
 
   /** Waits until this request's access is what the word says. */
   sees(id, word) {
-    return until(`access to be ${word}`, async () => (await this.api("GET", `/requests/${id}`)).grant?.status === word);
+    return until(`access to be ${word}`, async () => {
+      const answer = await fetch(`${this.demo.url}/api/v1/requests/${id}`, { headers: this.#headers() });
+      return (await answer.json()).grant?.status === word;
+    });
+  }
+
+  #headers() {
+    const cookie = this.cookie && { Cookie: `${this.cookie.name}=${this.cookie.value}` };
+    return { ...cookie, "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36" };
   }
 }

@@ -20,7 +20,7 @@ const post = (path, fields = {}) => async (page, ids) => {
 /** Somebody else's end is caught in the act: the page holds still, so that there is time to look. */
 const catchEnding = async (page, ids, demo) => {
   const engineer = await demo.person("engineer");
-  const { id } = await engineer.ask("staging-admin", PAYMENTS_STAGING, 30, "Try the new migration once more");
+  const id = await engineer.ask("staging-admin", PAYMENTS_STAGING, 30, "Try the new migration once more");
   await engineer.sees(id, "active");
   await engineer.act("end", id);
   await page.goto(`/requests/${id}?live=off`);
@@ -31,7 +31,7 @@ export const PLACES = [
   { name: "sign-in, refused", route: "/login/demo", at: "/login", then: post("/login/demo", { email: "nobody@example.com" }), says: "Nobody here has that e-mail address." },
 
   { name: "home, empty", route: "/", as: "engineer2", at: "/", says: "You have no access through Curfew at the moment." },
-  { name: "home, with live access", route: "/", as: "engineer", at: "/", says: "Console and CLI" },
+  { name: "home, with live access", route: "/", as: "engineer", at: "/", says: "Use it" },
   { name: "home, with something to decide", route: "/", as: "approver", at: "/", says: "Review and decide" },
 
   { name: "new request", route: "/requests/new", as: "engineer2", at: "/requests/new", says: "What you need" },
@@ -58,8 +58,8 @@ export const PLACES = [
   { name: "requests, filtered", route: "/requests", as: "engineer", at: "/requests?mine=true&status=denied&account=data", says: "Clear all" },
   { name: "requests, no match", route: "/requests", as: "engineer", at: "/requests?rule=no-such-rule", says: "No request matches." },
 
-  { name: "audit, full", route: "/audit", as: "auditor", at: "/audit", says: "Download the log" },
-  { name: "audit, filtered", route: "/audit", as: "auditor", at: "/audit?person=engineer%40example.com&account=payments-prod", then: (page) => page.getByText(/^JSON of event/).first().click(), says: "Download what matches" },
+  { name: "audit, full", route: "/audit", as: "auditor", at: "/audit", then: (page) => page.getByText(/^JSON of event/).first().click(), says: "Download the log" },
+  { name: "audit, filtered", route: "/audit", as: "auditor", at: "/audit?person=engineer%40example.com&account=payments-prod", says: "Download what matches" },
   { name: "audit, no match", route: "/audit", as: "auditor", at: "/audit?rule=no-such-rule", says: "No event matches all of this" },
 
   { name: "policy", route: "/policy", as: "engineer", at: "/policy", says: "You may ask under this rule" },
@@ -68,7 +68,8 @@ export const PLACES = [
   { name: "policy, a question that can't be answered", route: "/policy", as: "admin", at: "/policy?person=x&what=rule%2Fproduction-admin&account=nowhere", says: "Nobody" },
 
   { name: "operations", route: "/operations", as: "admin", at: "/operations", says: "How it stands" },
-  { name: "sessions", route: "/sessions", as: "engineer", at: "/sessions", says: "this one" },
+  { name: "sessions", route: "/sessions", as: "engineer", at: "/sessions", says: "Sign out all others" },
+  { name: "sessions, one", route: "/sessions", as: "engineer2", at: "/sessions", says: "You are signed in nowhere else." },
 
   { name: "403: the log, for an engineer", route: "/audit", as: "engineer", at: "/audit", says: "403" },
   { name: "403: one's own approver", route: "/requests/{id}/approve", as: "both", at: "/", then: post(({ pending }) => `/requests/${pending}/approve`), says: "403" },
