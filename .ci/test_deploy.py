@@ -31,7 +31,7 @@ def rust(folder):
     """The Rust files below a folder, without comments, tests, and what only makes or clones a client."""
     for file in sorted((ROOT / folder).rglob("*.rs")):
         text = file.read_text().split("#[cfg(test)]")[0]
-        text = re.sub(r"//.*|\.(build|clone|config)\(\)", "", text)
+        text = re.sub(r"//.*|\.(build|clone|config|to_builder)\(\)", "", text)
         yield file, text
 
 
