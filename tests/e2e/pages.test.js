@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { PHONE, enter, startBrowser } from "./support/browser.js";
+import { PHONE, assertQuiet, enter, open, startBrowser } from "./support/browser.js";
 import { assertAccessible, assertGood } from "./support/checks.js";
 import { CHECKOUT, startDemo } from "./support/demo.js";
 import { PLACES, goTo } from "./support/places.js";
@@ -39,13 +39,21 @@ test("no page of the router is left out", async () => {
   assert.deepEqual(Object.keys(NO_PAGES).filter((path) => !shown.includes(path)), [], "an exception without a route");
 });
 
+/** One tab for each person, as people have; in it the browser need not compile axe-core anew for every page. */
+const tabs = new Map();
+const tabOf = async (name) => {
+  if (!tabs.has(name)) tabs.set(name, await open(browser, demo, { as: name && await demo.person(name) }));
+  return tabs.get(name);
+};
+
 for (const place of PLACES) {
-  test(`${place.name}: accessible in light and dark, fits 320 px, and goes by keyboard`, async (t) => {
-    const page = await enter(t, browser, demo, { as: place.as && await demo.person(place.as) });
+  test(`${place.name}: accessible in light and dark, fits 320 px, and goes by keyboard`, async () => {
+    const page = await tabOf(place.as);
     await goTo(page, place, ids, demo);
     const path = new URL(page.url()).pathname.replace(/[0-9a-f-]{36}/, "{id}");
     if (place.route !== "*") assert.equal(path, place.route, "the page is the route's");
     await assertGood(page);
+    assertQuiet(page);
   });
 }
 

@@ -9,7 +9,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 
-import { enter, startBrowser } from "./support/browser.js";
+import { assertQuiet, open, startBrowser } from "./support/browser.js";
 import { assertGood } from "./support/checks.js";
 import { CHECKOUT } from "./support/demo.js";
 
@@ -17,20 +17,22 @@ const folder = process.env.CURFEW_PAGES_DIR;
 const samples = folder ? (await readdir(folder)).filter((name) => name.endsWith(".html")) : [];
 const browser = folder && await startBrowser();
 
+const page = folder && await open(browser, null, { baseURL: "http://curfew.test" });
+await page?.route("**/*", (route) => {
+  const name = new URL(route.request().url()).pathname.slice(1);
+  if (samples.includes(name)) return route.fulfill({ path: join(folder, name) });
+  if (["app.css", "app.js"].includes(name)) return route.fulfill({ path: join(CHECKOUT, "static", name) });
+  return route.fulfill({ status: 204 }); // nobody is there to follow the changes of
+});
+
 test("there are samples", { skip: !folder && "CURFEW_PAGES_DIR says where they are, and is not set" }, () => {
   assert.ok(samples.length > 20, `${folder} has ${samples.length}`);
 });
 
 for (const sample of samples) {
-  test(`the sample ${basename(sample, ".html")} is accessible, fits and goes by keyboard`, async (t) => {
-    const page = await enter(t, browser, null, { baseURL: "http://curfew.test" });
-    await page.route("**/*", (route) => {
-      const name = new URL(route.request().url()).pathname.slice(1);
-      if (samples.includes(name)) return route.fulfill({ path: join(folder, name) });
-      if (["app.css", "app.js"].includes(name)) return route.fulfill({ path: join(CHECKOUT, "static", name) });
-      return route.fulfill({ status: 204 }); // nobody is there to follow the changes of
-    });
+  test(`the sample ${basename(sample, ".html")} is accessible, fits and goes by keyboard`, async () => {
     await page.goto(`/${sample}`);
     await assertGood(page);
+    assertQuiet(page);
   });
 }

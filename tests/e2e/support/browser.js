@@ -20,19 +20,30 @@ export const startBrowser = async () => {
   return browser;
 };
 
-/** A person at a browser of their own, until the test `t` ends; signed in already if they come `as` somebody. */
-export const enter = async (t, browser, demo, { as = null, ...options } = {}) => {
+const problemsOf = new WeakMap();
+
+/** A person at a browser of their own; signed in already if they come `as` somebody. Whoever opens it asks if it is quiet. */
+export const open = async (browser, demo, { as = null, ...options } = {}) => {
   const context = await browser.newContext({ baseURL: demo?.url, viewport: WIDE, reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(15_000);
   if (as) await context.addCookies([as.cookie]);
   const page = await context.newPage();
-  const problems = watch(page);
+  problemsOf.set(page, watch(page));
+  return page;
+};
+
+/** The same until the test `t` ends, which fails if it was not quiet. */
+export const enter = async (t, ...who) => {
+  const page = await open(...who);
   t.after(async () => {
-    await context.close();
-    assert.deepEqual(problems(), [], "nothing goes wrong behind the page");
+    await page.context().close();
+    assertQuiet(page);
   });
   return page;
 };
+
+/** Fails if something went wrong behind the page since it was last asked. */
+export const assertQuiet = (page) => assert.deepEqual(problemsOf.get(page)(), [], "nothing goes wrong behind the page");
 
 /** Collects what goes wrong in a page. */
 const watch = (page) => {
@@ -54,5 +65,5 @@ const watch = (page) => {
   });
   // Chromium complains of every page that is an error page; those were opened on purpose.
   const isErrorPage = ({ text, at }) => text.startsWith("Failed to load resource: the server responded with") && refused.has(at);
-  return () => problems.filter((problem) => !isErrorPage(problem)).map(({ text, at }) => `${text} (${at})`);
+  return () => problems.splice(0).filter((problem) => !isErrorPage(problem)).map(({ text, at }) => `${text} (${at})`);
 };

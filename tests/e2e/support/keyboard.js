@@ -5,10 +5,10 @@ import assert from "node:assert/strict";
 
 const MOST_STOPS = 150;
 
-/** What has the focus, and what is wrong with how it looks. */
+/** What has the focus, what is wrong with how it looks, and which of `window.stops` it is, where a check has listed them. */
 const focused = (page) => page.evaluate(() => {
   const element = document.activeElement;
-  if (!element || element === document.body) return null;
+  if (!element || element === document.body) return { what: "nothing", wrong: [], stop: -1 };
   const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(element);
   const box = element.getBoundingClientRect();
   const wrong = [];
@@ -18,13 +18,13 @@ const focused = (page) => page.evaluate(() => {
   const middle = document.elementFromPoint(
     Math.min(Math.max((box.left + box.right) / 2, 0), innerWidth - 1), Math.min(Math.max((box.top + box.bottom) / 2, 0), innerHeight - 1));
   if (middle && !element.contains(middle) && !middle.contains(element)) wrong.push(`is covered by ${middle.outerHTML.slice(0, 80)}`);
-  return { what: element.outerHTML.replace(/\s+/g, " ").slice(0, 120), wrong };
+  return { what: element.outerHTML.replace(/\s+/g, " ").slice(0, 120), wrong, stop: window.stops?.indexOf(element) };
 });
 
 /** Fails if somebody could not see where they are. */
 export const assertFocusIsSeen = async (page) => {
   const there = await focused(page);
-  assert.deepEqual(there?.wrong ?? [], [], `the focus is seen on ${there?.what}`);
+  assert.deepEqual(there.wrong, [], `the focus is seen on ${there.what}`);
   return there;
 };
 
@@ -57,7 +57,7 @@ export class Keyboard {
     const passed = [];
     while (passed.length < MOST_STOPS) {
       await this.press(key);
-      passed.push((await assertFocusIsSeen(this.page))?.what);
+      passed.push((await assertFocusIsSeen(this.page)).what);
       if (await wanted.count()) return;
     }
     assert.fail(`${key} never leads to ${what}; it leads to:\n${passed.slice(0, 40).join("\n")}`);
