@@ -8,8 +8,8 @@ import { PAYMENTS_PROD, startDemo, until } from "./support/demo.js";
 import { download, verify } from "./support/download.js";
 import { Keyboard } from "./support/keyboard.js";
 
-const demo = await startDemo();
 const browser = await startBrowser();
+const demo = await startDemo();
 
 /** Somebody who has put the mouse away, signed in by the list of people. */
 const enterByKeyboard = async (t, name) => {

@@ -9,8 +9,8 @@ import { download, verify } from "./support/download.js";
 
 const REASON = "Roll back the release that broke refunds";
 
-const demo = await startDemo();
 const browser = await startBrowser();
+const demo = await startDemo();
 
 /** Signs in by the list of people. */
 const signIn = async (page, email) => {

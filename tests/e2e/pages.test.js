@@ -11,8 +11,8 @@ import { CHECKOUT, startDemo } from "./support/demo.js";
 import { PLACES, goTo } from "./support/places.js";
 import { setScene } from "./support/scene.js";
 
-const demo = await startDemo();
 const browser = await startBrowser();
+const demo = await startDemo();
 const ids = await setScene(demo);
 
 /** Routes that no person looks at, and why. */

@@ -7,8 +7,8 @@ import { enter, startBrowser } from "./support/browser.js";
 import { startDemo } from "./support/demo.js";
 import { REASON, setScene } from "./support/scene.js";
 
-const demo = await startDemo();
 const browser = await startBrowser();
+const demo = await startDemo();
 const ids = await setScene(demo);
 
 /** That page as paper sees it: its text, and how many sheets it fills. */

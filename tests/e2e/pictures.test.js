@@ -31,8 +31,8 @@ const PICTURES = {
   "not-found": "404, signed in",
 };
 
-const demo = await startDemo();
 const browser = await startBrowser();
+const demo = await startDemo();
 const ids = await setScene(demo);
 const folder = await mkdtemp(join(tmpdir(), "curfew-pictures-"));
 const readme = await readFile(join(CHECKOUT, "README.md"), "utf8");

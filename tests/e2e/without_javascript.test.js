@@ -9,8 +9,8 @@ import { download, verify } from "./support/download.js";
 
 const REASON = "Look for the row that the nightly job trips over";
 
-const demo = await startDemo();
 const browser = await startBrowser();
+const demo = await startDemo();
 
 /** Somebody whose browser runs no script, signed in by the list of people. */
 const enterPlainly = async (t, name) => {

@@ -32,7 +32,10 @@ export const until = async (what, probe, seconds = 30) => {
   assert.fail(`waited ${seconds} s for ${what}; last seen: ${JSON.stringify(seen)}`);
 };
 
-/** Starts a demo; the end of the test file stops it, and fails unless it stops in order. A granted minute lasts `minute` seconds. */
+/**
+ * Starts a demo; the end of the test file stops it, and fails unless it stops in order. Start the browser first, so that it is
+ * closed even then. A granted minute lasts `minute` seconds.
+ */
 export const startDemo = async ({ minute = 20 } = {}) => {
   const folder = await mkdtemp(join(tmpdir(), "curfew-e2e-"));
   await chmod(folder, 0o755); // started by root, the demo's Postgres runs as somebody else and must get through
