@@ -24,6 +24,7 @@ mod live;
 mod lost_and_late;
 mod policy;
 mod policy_page;
+mod postgres_faults;
 mod races;
 mod replicas;
 mod request_to_end;

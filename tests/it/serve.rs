@@ -28,7 +28,7 @@ fn db(operator: &Operator) -> Db {
 }
 
 /// A session in the product's own store.
-async fn signed_in(db: &Db, email: &str) -> String {
+pub(crate) async fn signed_in(db: &Db, email: &str) -> String {
     let mut conn = db.conn().await.unwrap();
     let person = directory::find_person_by_email(&mut conn, email)
         .await

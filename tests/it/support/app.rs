@@ -89,7 +89,11 @@ impl TestApp {
     }
 
     pub(crate) async fn with(policy: &str, world: World) -> Self {
-        let database = Database::create().await;
+        Box::pin(Self::on(Database::create().await, policy, world)).await
+    }
+
+    /// On a database of its own.
+    pub(crate) async fn on(database: Database, policy: &str, world: World) -> Self {
         // Browsers and the session layer live in real time; so the story begins now.
         let start = real_now().trunc_subsecs(3);
         let clock = FixedClock::at(start);

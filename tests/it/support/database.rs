@@ -15,8 +15,8 @@ static SERVER: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 const TEMPLATE: &str = "template_curfew";
-const OWNER: &str = "curfew_owner";
-const RUNTIME: &str = "curfew";
+pub(crate) const OWNER: &str = "curfew_owner";
+pub(crate) const RUNTIME: &str = "curfew";
 
 async fn server() -> &'static Cluster {
     let started = SERVER
@@ -50,6 +50,8 @@ pub(crate) struct Database {
     pub(crate) owner: PgConnectOptions,
     pub(crate) url: String,
     pub(crate) owner_url: String,
+    /// It goes with its server, and not by itself.
+    goes_with_server: bool,
 }
 
 impl Database {
@@ -84,6 +86,23 @@ impl Database {
             url: server.url(&name, RUNTIME),
             owner_url: server.url(&name, OWNER),
             name,
+            goes_with_server: false,
+        }
+    }
+
+    /// One on a server that a story has for itself: how a role connects, and the same as text.
+    pub(crate) fn of(
+        options: impl Fn(&str) -> PgConnectOptions,
+        url: impl Fn(&str) -> String,
+        name: &str,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            runtime: options(RUNTIME),
+            owner: options(OWNER),
+            url: url(RUNTIME),
+            owner_url: url(OWNER),
+            goes_with_server: true,
         }
     }
 
@@ -117,6 +136,9 @@ impl Database {
     }
 
     pub(crate) async fn drop(self) {
+        if self.goes_with_server {
+            return;
+        }
         run_as_superuser(
             server().await,
             format!("drop database {} with (force)", self.name),

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod check;
 pub(crate) mod database;
+pub(crate) mod own_postgres;
 pub(crate) mod people;
 pub(crate) mod served;
 
