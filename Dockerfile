@@ -70,7 +70,7 @@ RUN set -eu; \
 COPY --from=build /src/target/release/curfew /usr/local/bin/curfew
 # Everything of the service's image, under /image.
 RUN set -eu; \
-    mkdir -p /image/etc/curfew /image/var/lib/dpkg/status.d; \
+    mkdir -p /image/etc/curfew /image/var/lib/dpkg/status.d /state; \
     ldd /usr/local/bin/curfew | grep -o '/[^ ]*' | xargs cp --parents --dereference --target-directory=/image; \
     cp --parents --dereference --target-directory=/image \
         /usr/local/bin/curfew /etc/ssl/certs/ca-certificates.crt /etc/os-release; \
@@ -85,10 +85,12 @@ RUN set -eu; \
 # Last, so that it is what a build without --target makes.
 FROM scratch AS serve
 COPY --from=files /image /
+COPY --from=files --chown=10001:10001 /state/ /var/lib/curfew/
 LABEL org.opencontainers.image.title="Curfew" \
       org.opencontainers.image.description="Just-in-time privileged access broker for AWS IAM Identity Center" \
       org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001
+VOLUME /var/lib/curfew
 # curfew.toml and policy.toml are mounted here.
 WORKDIR /etc/curfew
 EXPOSE 8080

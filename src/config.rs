@@ -51,6 +51,9 @@ pub struct Config {
     /// The policy file.
     #[serde(default = "usual_policy")]
     pub policy_file: PathBuf,
+    /// Where this replica keeps what must be at hand without the database.
+    #[serde(default)]
+    pub state_dir: PathBuf,
     /// See [`Database`].
     #[serde(default)]
     pub database: Database,
@@ -143,6 +146,16 @@ fn usual_policy() -> PathBuf {
     "policy.toml".into()
 }
 
+/// The folder that systemd made for the service (the first, if it made several), or the usual one.
+fn usual_state_dir(variables: &HashMap<String, String>) -> PathBuf {
+    let made = variables.get("STATE_DIRECTORY").map(String::as_str);
+    let first = made.unwrap_or_default().split(':').next();
+    first
+        .filter(|folder| !folder.is_empty())
+        .unwrap_or("/var/lib/curfew")
+        .into()
+}
+
 /// Addresses (10.0.0.7) and ranges of them (10.0.0.0/8).
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: &String| {
@@ -190,6 +203,7 @@ impl Config {
         variables: HashMap<String, String>,
     ) -> anyhow::Result<Self> {
         let url_of = |name: &str| variables.get(name).filter(|url| !url.is_empty()).cloned();
+        let state_dir = usual_state_dir(&variables);
         let (url, migrate_url) = (url_of("DATABASE_URL"), url_of("MIGRATE_DATABASE_URL"));
         let environment = Environment::with_prefix("CURFEW")
             .prefix_separator("__")
@@ -213,6 +227,11 @@ impl Config {
             .with_context(|| format!("read the configuration from {of_file}"))?;
         let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
         read.policy_file = folder.join(&read.policy_file);
+        read.state_dir = if read.state_dir.as_os_str().is_empty() {
+            state_dir
+        } else {
+            folder.join(&read.state_dir)
+        };
         let database = &mut read.database;
         let secret_files = [&mut database.url_file, &mut database.migrate_url_file];
         for named in secret_files.into_iter().flatten() {

@@ -26,4 +26,5 @@ pub mod private_postgres;
 pub mod retry;
 pub mod sandbox;
 pub mod settings;
+pub mod state_dir;
 pub mod telemetry;

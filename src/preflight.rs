@@ -117,6 +117,15 @@ pub fn of_owner() -> Warning {
     )
 }
 
+/// This replica can't keep what must be at hand without the database.
+#[must_use]
+pub fn of_state_dir(why: &str) -> Warning {
+    Warning::new(
+        format!("This replica can't write to its state folder: {why}."),
+        "Make it for the user that Curfew runs as, or set state_dir. Without it, nobody could end access by hand from this replica if the database were lost.",
+    )
+}
+
 /// Services that are called somewhere else than at AWS.
 #[must_use]
 pub fn of_endpoints(foreign: &[(String, String)]) -> Vec<Warning> {

@@ -7,6 +7,7 @@ mod loops;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use crate::postgres::installation::{self, Installation, Kind};
 use crate::postgres::{Db, replicas, schema};
 use crate::preflight::{self, OfAws, Warning, Warnings};
 use crate::settings::Settings;
+use crate::state_dir::StateDir;
 
 /// Connections of its engine: one for each assignment that it works on at a time, and a few.
 const ENGINE_CONNECTIONS: u32 = 12;
@@ -70,6 +72,8 @@ pub struct Parts {
     pub kind: Kind,
     /// The text of the policy file; none keeps the one in force.
     pub policy: Option<String>,
+    /// Where this replica keeps what must be at hand without the database; none keeps nothing.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// A service that is put together but does not run.
@@ -82,6 +86,7 @@ pub struct App {
     web: Web,
     warnings: Warnings,
     database: PgConnectOptions,
+    state_dir: Option<StateDir>,
 }
 
 impl App {
@@ -176,6 +181,7 @@ impl App {
             web,
             warnings,
             database: parts.database,
+            state_dir: parts.state_dir.map(StateDir::new),
         };
         app.write_in().await?;
         app.look_for_warnings().await?;
@@ -210,7 +216,9 @@ impl App {
         };
         let mut conn = db.conn().await?;
         let now = db.clock.now(&mut conn).await?;
-        let found = preflight::warnings(&mut conn, &of_aws, now).await?;
+        let mut found = preflight::warnings(&mut conn, &of_aws, now).await?;
+        let problem = self.state_dir.as_ref().and_then(StateDir::problem);
+        found.extend(problem.map(|why| preflight::of_state_dir(&why)));
         for Warning { what, remedy } in self.warnings.replace(found) {
             tracing::warn!(what, remedy, "something should be put right");
         }

@@ -19,6 +19,7 @@ use crate::postgres::directory::Copy;
 use crate::postgres::installation::{self, Installation, Kind};
 use crate::postgres::{bounded, ownership, schema};
 use crate::preflight::{self, Warning};
+use crate::state_dir::StateDir;
 
 /// What came of it so far.
 #[derive(Default)]
@@ -77,6 +78,13 @@ pub(super) async fn run(config: &Config, aws: &Aws) -> anyhow::Result<()> {
                 report.warn("configuration", &Warning { what, remedy })?;
             }
         }
+    }
+    match StateDir::new(config.state_dir.clone()).problem() {
+        None => {
+            let folder = config.state_dir.display();
+            report.ok("configuration", &format!("{folder} can be written to"))?;
+        }
+        Some(why) => report.warn("configuration", &preflight::of_state_dir(&why))?,
     }
     let tried = try_policy(config);
     let policy = report.take("policy", tried)?;

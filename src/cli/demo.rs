@@ -156,6 +156,7 @@ async fn service(
         access_portal_url: None,
         kind: Kind::Demo,
         policy: Some(policy_text(folder)?),
+        state_dir: Some(folder.join("state")),
     })
     .await?;
     tokio::try_join!(app.run(web, None, stop.clone()), announce(&ready_at, stop))?;

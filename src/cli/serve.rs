@@ -64,6 +64,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         has_metrics: metrics.is_none(),
         kind: Kind::Production,
         policy,
+        state_dir: Some(config.state_dir.clone()),
     })
     .await?;
     let metrics_listen = metrics.as_ref().map(TcpListener::local_addr).transpose()?;

@@ -60,6 +60,22 @@ fn the_least_configuration_has_the_defaults_of_the_protocol() {
 }
 
 #[test]
+fn the_state_has_the_folder_that_is_named_or_systemd_s_or_the_usual_one() {
+    let folder = |text: &str, variables: &[(&str, &str)]| {
+        let read = read(&format!("{LEAST}{text}"), variables);
+        read.unwrap().state_dir.display().to_string()
+    };
+    let systemd = [("STATE_DIRECTORY", "/var/lib/private/curfew:/var/lib/more")];
+    assert_eq!(folder("", &[]), "/var/lib/curfew");
+    assert_eq!(folder("", &[("STATE_DIRECTORY", "")]), "/var/lib/curfew");
+    assert_eq!(folder("", &systemd), "/var/lib/private/curfew");
+    assert_eq!(folder("state_dir = '/srv/a'", &systemd), "/srv/a");
+    assert_eq!(folder("state_dir = 'state'", &[]), "/etc/curfew/state");
+    let named = [("CURFEW__STATE_DIR", "/srv/b")];
+    assert_eq!(folder("state_dir = '/srv/a'", &named), "/srv/b");
+}
+
+#[test]
 fn a_wrong_key_is_named_wherever_it_stands() {
     for (text, variables, named) in [
         ("databse = 1", &[][..], "databse"),

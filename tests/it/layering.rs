@@ -32,12 +32,13 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// Module: the other modules of ours that it may name. Everything else is forbidden.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("access", &[]),
     ("policy", &["access"]),
     ("audit", &["access", "postgres"]),
     ("retry", &[]),
     ("settings", &["engine"]),
+    ("state_dir", &[]),
     ("clock", &[]),
     ("metrics", &[]),
     ("config", &["access", "directory", "http", "settings"]),
@@ -108,6 +109,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "postgres",
             "preflight",
             "settings",
+            "state_dir",
         ],
     ),
     ("main", &["cli"]),

@@ -2,6 +2,7 @@
 //! AWS, which is the sandbox behind a real socket.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use aws_config::Region;
@@ -61,6 +62,23 @@ pub(crate) fn world_with_accounts(count: u32) -> World {
     world
 }
 
+/// The state folder of a service, gone with it.
+pub(crate) struct StateFolder(pub(crate) PathBuf);
+
+impl StateFolder {
+    fn of(database: &Database) -> Self {
+        let name = format!("curfew-state-{}-{}", std::process::id(), database.name);
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for StateFolder {
+    fn drop(&mut self) {
+        // Nothing may have been written to it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Something that happens to the world meanwhile, and what to call it.
 pub(crate) type Event = (&'static str, fn(&TestApp));
 
@@ -75,6 +93,7 @@ pub(crate) struct TestApp {
     sandbox_clock: ManualClock,
     endpoint: String,
     stop_sandbox: CancellationToken,
+    pub(crate) state: StateFolder,
     /// Assignments that the story made by hand: account, permission set ARN, person.
     pub(crate) by_hand: BTreeSet<(String, String, String)>,
 }
@@ -120,8 +139,9 @@ impl TestApp {
         let stop_sandbox = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
         tokio::spawn(sandbox.clone().serve(listener, stop_sandbox.clone()));
+        let state = StateFolder::of(&database);
         let app = build(
-            &database,
+            (&database, &state),
             (&clock, &sandbox_clock),
             &endpoint,
             settings,
@@ -139,6 +159,7 @@ impl TestApp {
             sandbox_clock,
             endpoint,
             stop_sandbox,
+            state,
             by_hand: BTreeSet::new(),
         }
     }
@@ -150,7 +171,7 @@ impl TestApp {
 
     pub(crate) async fn try_another(&self) -> anyhow::Result<App> {
         build(
-            &self.database,
+            (&self.database, &self.state),
             (&self.clock, &self.sandbox_clock),
             &self.endpoint,
             self.settings,
@@ -315,7 +336,7 @@ impl TestApp {
 }
 
 async fn build(
-    database: &Database,
+    (database, state): (&Database, &StateFolder),
     (clock, signing): (&FixedClock, &ManualClock),
     endpoint: &str,
     settings: Settings,
@@ -346,6 +367,7 @@ async fn build(
         access_portal_url: None,
         kind: Kind::Demo,
         policy: policy.map(str::to_owned),
+        state_dir: Some(state.0.clone()),
     })
     .await
 }

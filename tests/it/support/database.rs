@@ -45,7 +45,7 @@ async fn start() -> anyhow::Result<Cluster> {
 /// A fresh database.
 #[derive(Debug)]
 pub(crate) struct Database {
-    name: String,
+    pub(crate) name: String,
     pub(crate) runtime: PgConnectOptions,
     pub(crate) owner: PgConnectOptions,
     pub(crate) url: String,

@@ -59,7 +59,7 @@ impl Operator {
 
     /// Writes the configuration: what every test needs, and then this.
     pub(crate) fn configure(&self, more: &str) {
-        let least = "public_url = 'http://localhost:8080'\nlisten = '127.0.0.1:0'\nmetrics_listen = '127.0.0.1:0'\n";
+        let least = "public_url = 'http://localhost:8080'\nlisten = '127.0.0.1:0'\nmetrics_listen = '127.0.0.1:0'\nstate_dir = 'state'\n";
         let roles =
             "[roles]\nauditor_groups = ['auditors']\nadministrator_groups = ['curfew-admins']\n";
         let engine =
