@@ -125,10 +125,12 @@ fn parse(bytes: &[u8]) -> anyhow::Result<State> {
     if format != FORMAT {
         bail!("it has format {format}, and this program reads format {FORMAT}");
     }
-    let Read { state } = serde_json::from_slice(bytes)?;
+    let Read { mut state } = serde_json::from_slice(bytes)?;
     if let Some(fault) = state.world.fault() {
         bail!("its world contradicts itself: {fault}");
     }
+    // A file from before there were roles names none.
+    state.renew_roles();
     Ok(state)
 }
 

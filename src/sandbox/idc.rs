@@ -207,11 +207,10 @@ fn list_account_assignments(state: &State, input: &Input<'_>) -> Result<Value, R
     instance(state, input)?;
     check_permission_set(state, set)?;
     check_account(state, account_id)?;
-    let lag = TimeDelta::milliseconds(
-        i64::try_from(input.settings.list_lag_millis)
-            .unwrap_or(i64::MAX)
-            .min(3_600_000),
-    );
+    let lag = input
+        .draw
+        .within("listing", &input.settings.list_lag_millis);
+    let lag = TimeDelta::milliseconds(i64::try_from(lag).unwrap_or(i64::MAX).min(3_600_000));
     let assignments = state.assignments_at(input.now - lag, account_id, set);
     page(
         input,

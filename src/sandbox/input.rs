@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::Settings;
-use super::faults::PlannedFailure;
+use super::faults::{Draw, PlannedFailure};
 use super::refusal::Refusal;
 use super::server::Service;
 
@@ -150,8 +150,11 @@ pub(super) struct Input<'a> {
     pub(super) operation: &'static str,
     pub(super) now: DateTime<Utc>,
     pub(super) settings: &'a Settings,
-    /// A scripted failure for the operation that this call starts.
+    /// How the operation that this call starts will fail, if a fault says so.
     pub(super) planned_failure: Option<PlannedFailure>,
+    /// How long it will take, if a fault says so.
+    pub(super) planned_millis: Option<u64>,
+    pub(super) draw: Draw,
     pub(super) fields: Fields<'a>,
 }
 

@@ -8,31 +8,41 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `server`, `signature`, `sts` | the wire: routing, the order of checks, errors, lost answers |
+//! | `server`, `line`, `sts` | the wire: routing, errors, lost answers |
+//! | `calls`, `signature` | one call from its signature to its outcome; the passing of time |
 //! | `input`, `paging`, `refusal` | decoding and AWS's model checks; pages; synchronous errors |
-//! | `operations` | create and delete: accepted now, in effect later |
+//! | `operations`, `failures` | create and delete: accepted now, in effect later; why they fail |
 //! | `idc`, `directory`, `organization` | what can be read |
-//! | `world`, `worlds` | what exists; the demo's world |
+//! | `world`, `worlds`, `names` | what exists; the demo's world; finding things in it by name |
 //! | `state`, `durable` | memory, and its file |
-//! | `hands`, `faults`, `limits`, `clock`, `ids` | changes from outside, scripted faults, rates, time, ids |
+//! | `settings`, `faults`, `limits` | how it behaves, what goes wrong, how many calls it takes |
+//! | `hands`, `scenario`, `control` | changes from outside; a script of all of it; the same over HTTP |
+//! | `clock`, `ids` | time; ids and draws |
 //!
 //! To add an operation: write its handler in the service's file and add it to that file's
 //! `METHODS`.
 
+mod calls;
 mod clock;
+mod control;
 mod directory;
 mod durable;
+mod failures;
 mod faults;
 mod hands;
 mod idc;
 mod ids;
 mod input;
 mod limits;
+mod line;
+mod names;
 mod operations;
 mod organization;
 mod paging;
 mod refusal;
+mod scenario;
 mod server;
+mod settings;
 mod signature;
 mod state;
 mod sts;
@@ -42,20 +52,22 @@ mod worlds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::serve::ListenerExt;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 pub use self::clock::{Clock, ManualClock};
-pub use self::faults::Fault;
+pub use self::failures::TEXTS as FAILURES;
+pub use self::faults::{Fault, Rate, Scripted, Window};
+pub use self::hands::{Edit, Named};
+pub use self::scenario::{Scenario, TimedEdit};
+pub use self::settings::Settings;
 pub use self::state::{Operation, OperationKind, OperationStatus};
 pub use self::world::{
     Account, AccountState, Assignment, ExternalId, Group, PermissionSet, PrincipalType, Unit, User,
@@ -67,40 +79,6 @@ const CALLS_KEPT: usize = 100_000;
 /// How long open connections may take to finish after a stop.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How AWS behaves today. The defaults are AWS's own numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// How long an operation stays `IN_PROGRESS`, drawn for each from the seed.
-    pub operation_millis: RangeInclusive<u64>,
-    /// A request that was signed longer ago than this is refused.
-    pub settle_seconds: u64,
-    /// `ListAccountAssignments` answers as of this long ago (an hour at most).
-    pub list_lag_millis: u64,
-    /// Calls a second, and the burst, of sso-admin and, apart, of identitystore; 0 for no limit.
-    /// Counted on the sandbox's clock, so a manual clock that stands still refills nothing.
-    pub calls_per_second: u32,
-    /// Operations in flight at most.
-    pub outstanding: usize,
-    /// Items on a page at most, whatever `MaxResults` says: AWS may always answer fewer than asked.
-    pub page_items: usize,
-    /// Where the draws start.
-    pub seed: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            operation_millis: 2000..=8000,
-            settle_seconds: 900,
-            list_lag_millis: 0,
-            calls_per_second: 20,
-            outstanding: 15,
-            page_items: 100,
-            seed: 0,
-        }
-    }
-}
-
 /// One call that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -110,9 +88,11 @@ pub struct Call {
     pub service: &'static str,
     /// The operation's name.
     pub operation: String,
-    /// `ok`, the error's code, or `lost before` / `lost after` for an answer that a fault
-    /// swallowed.
+    /// `ok`, the error's code, or what a fault did to the answer: `lost before`, `lost after`,
+    /// `reset before`, `reset after`, `late`.
     pub outcome: &'static str,
+    /// It arrived late: this is its arrival.
+    pub is_late: bool,
     /// The ids in the input: `TargetId=111111111111 PrincipalId=…`.
     pub ids: String,
 }
@@ -137,6 +117,13 @@ struct Inner {
     sso_admin_calls: limits::Bucket,
     identity_store_calls: limits::Bucket,
     calls: VecDeque<Call>,
+    /// Calls that were made and are not remembered any more.
+    forgotten: u64,
+    /// How often each call was made, for the draws.
+    counts: BTreeMap<String, u64>,
+    listings: calls::Listings,
+    /// What people will do by hand, the earliest first.
+    edits: Vec<(DateTime<Utc>, Edit)>,
 }
 
 impl Sandbox {
@@ -148,6 +135,7 @@ impl Sandbox {
         world: World,
         state_file: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
+        settings.check()?;
         if let Some(fault) = world.fault() {
             bail!("the sandbox's world contradicts itself: {fault}");
         }
@@ -166,6 +154,10 @@ impl Sandbox {
             sso_admin_calls: limits::Bucket::default(),
             identity_store_calls: limits::Bucket::default(),
             calls: VecDeque::new(),
+            forgotten: 0,
+            counts: BTreeMap::new(),
+            listings: calls::Listings::default(),
+            edits: Vec::new(),
         };
         let sandbox = Self(Arc::new(Shared {
             inner: Mutex::new(inner),
@@ -176,9 +168,10 @@ impl Sandbox {
     }
 
     /// The pretend services, all of them at every path; the request's headers say which one is
-    /// meant.
+    /// meant. And the control API.
     pub fn router(&self) -> axum::Router {
         axum::Router::new()
+            .nest("/_sandbox", control::routes())
             .fallback(server::answer)
             .with_state(self.clone())
     }
@@ -189,9 +182,10 @@ impl Sandbox {
         listener: tokio::net::TcpListener,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        // Without it the kernel holds small answers back for tens of milliseconds.
-        let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-        let serving = axum::serve(listener, self.router())
+        let lines = self
+            .router()
+            .into_make_service_with_connect_info::<line::Line>();
+        let serving = axum::serve(line::Lines(listener), lines)
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         let impatience = async {
             stop.cancelled().await;
@@ -236,16 +230,45 @@ impl Sandbox {
     /// Lets the next call of this operation go wrong. Faults of one operation queue up. Fails if no
     /// such call could ever be hit.
     pub fn fail_next(&self, operation: &str, fault: Fault) -> anyhow::Result<()> {
-        if !server::is_known(operation) {
-            bail!("the sandbox has no operation {operation}");
-        }
-        if fault.needs_operation()
-            && !["CreateAccountAssignment", "DeleteAccountAssignment"].contains(&operation)
-        {
-            bail!("{operation} is not asynchronous");
-        }
-        self.0.lock().faults.push(operation, fault);
-        Ok(())
+        self.fail(Scripted {
+            operation: operation.to_owned(),
+            nth: 1,
+            fault,
+        })
+    }
+
+    /// Lets a later call of an operation go wrong.
+    pub fn fail(&self, scripted: Scripted) -> anyhow::Result<()> {
+        self.0.lock().faults.push(scripted)
+    }
+
+    /// Lets shares of all calls go wrong, instead of those that did so far.
+    pub fn set_rates(&self, rates: Vec<Rate>) -> anyhow::Result<()> {
+        self.0.lock().faults.set_rates(rates)
+    }
+
+    /// Lets every call of some time go wrong.
+    pub fn open_window(&self, window: Window) -> anyhow::Result<()> {
+        let mut inner = self.0.lock();
+        let now = inner.settle();
+        inner.faults.open_window(window, now)
+    }
+
+    /// From here on nothing goes wrong by itself. Requests on their way still arrive.
+    pub fn clear_faults(&self) {
+        self.0.lock().faults.clear();
+    }
+
+    /// Requests that are on their way although their senders gave them up.
+    #[must_use]
+    pub fn late(&self) -> usize {
+        self.look(|inner| inner.state.late.len())
+    }
+
+    /// The name of the role that a permission set has in an account at this moment; ids alone.
+    #[must_use]
+    pub fn role_name(&self, account_id: &str, permission_set_arn: &str) -> Option<String> {
+        self.look(|inner| inner.state.role_name(account_id, permission_set_arn))
     }
 
     /// Faults that have not fired yet, with the operation that each waits for.
@@ -260,8 +283,7 @@ impl Sandbox {
 
     fn look<T>(&self, read: impl FnOnce(&Inner) -> T) -> T {
         let mut inner = self.0.lock();
-        let now = inner.clock.now();
-        operations::settle(&mut inner.state, now);
+        inner.settle();
         read(&inner)
     }
 
@@ -302,21 +324,23 @@ impl Shared {
 impl Inner {
     fn record(
         &mut self,
-        at: DateTime<Utc>,
-        service: &'static str,
+        (at, is_late): (DateTime<Utc>, bool),
+        service: server::Service,
         operation: &str,
         outcome: &'static str,
         input: Option<&Map<String, Value>>,
     ) {
         if self.calls.len() == CALLS_KEPT {
             self.calls.pop_front();
+            self.forgotten += 1;
         }
         let ids = input.map(id_summary).unwrap_or_default();
         self.calls.push_back(Call {
             at,
-            service,
+            service: service.name(),
             operation: operation.to_owned(),
             outcome,
+            is_late,
             ids,
         });
     }

@@ -9,6 +9,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use super::failures;
 use super::ids;
 use super::input::{
     ACCOUNT_ID, Fields, INSTANCE_ARN, Input, PERMISSION_SET_ARN, PRINCIPAL_ID, PRINCIPAL_TYPE,
@@ -22,7 +23,7 @@ use super::state::{Operation, OperationKind, OperationStatus, State};
 use super::world::{AccountState, Assignment, PrincipalType};
 
 /// The longest that an operation may be made to take: a year, in milliseconds.
-const FOR_EVER: i64 = 365 * 24 * 3_600_000;
+pub(super) const FOR_EVER: i64 = 365 * 24 * 3_600_000;
 
 pub(super) const METHODS: &[Method] = &[
     (
@@ -74,14 +75,15 @@ pub(super) fn settle(state: &mut State, now: DateTime<Utc>) {
 fn finish(state: &mut State, operation: &Operation) -> OperationStatus {
     let assignment = &operation.assignment;
     let failure = match &operation.planned_failure {
-        Some(planned) if planned.takes_effect => {
-            take_effect(state, operation);
-            Some(planned.reason.clone())
+        Some(planned) => {
+            if planned.takes_effect {
+                take_effect(state, operation);
+            }
+            Some(failures::text(&planned.reason, &state.world, assignment))
         }
-        Some(planned) => Some(planned.reason.clone()),
         None => obstacle(state, assignment).or_else(|| {
             let in_effect = take_effect(state, operation);
-            (!in_effect).then(|| no_such_assignment(state, assignment))
+            (!in_effect).then(|| failures::text("no_such_assignment", &state.world, assignment))
         }),
     };
     failure.map_or(OperationStatus::Succeeded, OperationStatus::Failed)
@@ -111,8 +113,10 @@ fn obstacle(state: &State, assignment: &Assignment) -> Option<String> {
         .account(account_id)
         .is_none_or(|account| account.state != AccountState::Active)
     {
-        return Some(format!(
-            "Obtaining permissions to manage your AWS account {account_id} takes longer than usual. Please try again later."
+        return Some(failures::text(
+            "account_not_ready",
+            &state.world,
+            assignment,
         ));
     }
     if state
@@ -120,26 +124,9 @@ fn obstacle(state: &State, assignment: &Assignment) -> Option<String> {
         .principal(*principal_type, principal_id)
         .is_none()
     {
-        let (kind, directory) = (principal_type.as_str(), &state.world.identity_store_id);
-        return Some(format!(
-            "Received a 404 status error: the {kind} assignee {principal_id} was not found in directory {directory}"
-        ));
+        return Some(failures::text("unknown_assignee", &state.world, assignment));
     }
     None
-}
-
-fn no_such_assignment(state: &State, assignment: &Assignment) -> String {
-    let Assignment {
-        account_id,
-        permission_set_arn,
-        principal_type,
-        principal_id,
-    } = assignment;
-    let (instance, kind) = (&state.world.instance_arn, principal_type.as_str());
-    format!(
-        "Received a 404 status error: EntitlementItem doesn't exist with the given entitlement key \
-         {instance}:{account_id}:{permission_set_arn}:{kind}:{principal_id}"
-    )
 }
 
 fn start(state: &mut State, input: &Input<'_>, kind: OperationKind) -> Result<Value, Refusal> {
@@ -160,10 +147,14 @@ fn start(state: &mut State, input: &Input<'_>, kind: OperationKind) -> Result<Va
             format!("The account {account_id} is suspended or being closed."),
         ));
     }
-    if state
-        .in_flight()
-        .any(|(_, other)| other.assignment.is_in(account_id, permission_set_arn))
-    {
+    let may_overtake = |other: &Operation| {
+        input.settings.accepts_delete_during_create
+            && (kind, other.kind) == (OperationKind::Delete, OperationKind::Create)
+            && other.assignment.is(&assignment)
+    };
+    if state.in_flight().any(|(_, other)| {
+        other.assignment.is_in(account_id, permission_set_arn) && !may_overtake(other)
+    }) {
         return Err(Refusal::conflict());
     }
     if state.in_flight().count() >= input.settings.outstanding {
@@ -173,11 +164,10 @@ fn start(state: &mut State, input: &Input<'_>, kind: OperationKind) -> Result<Va
     }
     let number = state.next_operation;
     let (seed, nth) = (input.settings.seed.to_string(), number.to_string());
-    let millis = ids::draw(
-        &["operation", &seed, &nth],
-        *input.settings.operation_millis.start(),
-        *input.settings.operation_millis.end(),
-    );
+    let millis = input.planned_millis.unwrap_or_else(|| {
+        let range = &input.settings.operation_millis;
+        input.draw.within("operation", range)
+    });
     let operation = Operation {
         request_id: ids::uuid(&["operation", &seed, &state.born_at.to_rfc3339(), &nth]),
         kind,
@@ -248,10 +238,11 @@ fn describe(state: &State, input: &Input<'_>, kind: OperationKind) -> Result<Val
     };
     let request_id = input.fields.required(field, &REQUEST_ID)?;
     super::idc::check_instance(state, instance)?;
-    let operation = state
-        .operations
-        .values()
-        .find(|operation| operation.kind == kind && operation.request_id == request_id);
+    let operation = state.operations.values().find(|operation| {
+        operation.kind == kind
+            && operation.request_id == request_id
+            && can_be_asked_about(operation, input)
+    });
     operation
         .map(answer)
         .ok_or_else(|| Refusal::not_found(format!("Request with id {request_id} was not found.")))
@@ -266,7 +257,9 @@ fn list(state: &State, input: &Input<'_>, kind: OperationKind) -> Result<Value, 
         .flatten();
     super::idc::check_instance(state, instance)?;
     let wanted = |operation: &Operation| {
-        operation.kind == kind && status.is_none_or(|status| operation.status.as_str() == status)
+        operation.kind == kind
+            && status.is_none_or(|status| operation.status.as_str() == status)
+            && can_be_asked_about(operation, input)
     };
     let items = state
         .operations
@@ -286,6 +279,12 @@ fn list(state: &State, input: &Input<'_>, kind: OperationKind) -> Result<Value, 
         OperationKind::Delete => "AccountAssignmentsDeletionStatus",
     };
     page(input, member, items.collect())
+}
+
+/// Its request id has not expired.
+fn can_be_asked_about(operation: &Operation, input: &Input<'_>) -> bool {
+    let seconds = i64::try_from(input.settings.request_id_seconds).unwrap_or(i64::MAX);
+    input.now - operation.created_at < TimeDelta::seconds(seconds.min(86_400))
 }
 
 fn answer(operation: &Operation) -> Value {

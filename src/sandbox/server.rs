@@ -1,23 +1,21 @@
 //! The wire: AWS JSON 1.1 (and the query protocol for STS) over HTTP.
 //!
-//! A request passes, in this order: the signature's age, the rate limit, scripted faults, decoding,
-//! its handler; then everything that its answer tells is put on disk, and only then does the answer
-//! leave. All but the last step happen under one lock with one reading of the clock, so a request
-//! is never judged young and then carried out late. Signatures themselves are not verified: the
-//! sandbox has no secrets.
+//! What a call comes to is worked out in `calls`; then everything that its answer tells is put on
+//! disk, and only then does the answer leave, if a fault does not swallow it.
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::faults::Effect;
-use super::input::{Fields, Input};
+use super::calls::{Outcome, Taken};
+use super::input::Input;
+use super::line::Line;
 use super::refusal::Refusal;
 use super::state::State as Memory;
-use super::{Inner, Sandbox, directory, idc, operations, organization, signature, sts};
+use super::{Sandbox, directory, idc, operations, organization, sts};
 
 const BODY_LIMIT: usize = 1024 * 1024;
 
@@ -58,7 +56,7 @@ impl Service {
         }
     }
 
-    fn method(self, operation: &str) -> Option<Method> {
+    pub(super) fn method(self, operation: &str) -> Option<Method> {
         self.methods()
             .iter()
             .copied()
@@ -129,15 +127,6 @@ pub(super) fn is_known(operation: &str) -> bool {
     .any(|service| service.method(operation).is_some())
 }
 
-/// What becomes of a call.
-enum Outcome {
-    Done(Value),
-    Refused(Refusal),
-    /// The connection closes instead of an answer. The text says what happened, for the list of
-    /// calls.
-    Lost(&'static str),
-}
-
 pub(super) async fn answer(
     State(sandbox): State<Sandbox>,
     request: axum::extract::Request,
@@ -148,8 +137,16 @@ pub(super) async fn answer(
             Refusal::new("RequestEntityTooLargeException", "Request body too large").status(413);
         return Envelope::new(sandbox.now()).refuse(Service::SsoAdmin, &refusal);
     };
-    let (service, outcome, version) = sandbox.0.lock().call(&head.headers, &body);
+    let Taken {
+        service,
+        outcome,
+        version,
+        latency,
+    } = sandbox.0.lock().call(&head.headers, &body);
     let saved = sandbox.durable(version).await;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     let envelope = Envelope::new(sandbox.now());
     if let Err(error) = saved {
         tracing::error!(
@@ -164,94 +161,13 @@ pub(super) async fn answer(
     match outcome {
         Outcome::Done(value) => envelope.answer(service, &value),
         Outcome::Refused(refusal) => envelope.refuse(service, &refusal),
-        Outcome::Lost(_) => lost(),
-    }
-}
-
-impl Inner {
-    /// Takes one call as far as its answer; also says which version of the state the answer tells
-    /// of.
-    fn call(&mut self, headers: &HeaderMap, body: &Bytes) -> (Service, Outcome, u64) {
-        let now = self.clock.now();
-        operations::settle(&mut self.state, now);
-        let signed = signature::check(headers, now, self.settings.settle_seconds);
-        let (service, operation, map) = match route(headers, body) {
-            Ok(route) => route,
-            Err(refusal) => {
-                let refusal = signed.err().unwrap_or(refusal);
-                return (
-                    Service::SsoAdmin,
-                    Outcome::Refused(refusal),
-                    self.state.version(),
-                );
+        Outcome::Lost { is_reset, .. } => {
+            if let (true, Some(ConnectInfo(line))) =
+                (is_reset, head.extensions.get::<ConnectInfo<Line>>())
+            {
+                line.reset_on_close();
             }
-        };
-        let outcome = match (signed, service.method(&operation)) {
-            (Err(refusal), _) if service == Service::Sts => Outcome::Refused(refusal.status(403)),
-            (Err(refusal), _) => Outcome::Refused(refusal),
-            (Ok(()), None) => Outcome::Refused(Refusal::unknown_operation()),
-            (Ok(()), Some(method)) => self.run(now, service, method, map.as_ref()),
-        };
-        let word = match &outcome {
-            Outcome::Done(_) => "ok",
-            Outcome::Refused(refusal) => refusal.code,
-            Outcome::Lost(word) => word,
-        };
-        self.record(now, service.name(), &operation, word, map.as_ref().ok());
-        self.state.prune(now);
-        (service, outcome, self.state.version())
-    }
-
-    fn run(
-        &mut self,
-        now: DateTime<Utc>,
-        service: Service,
-        (operation, handler): Method,
-        map: Result<&Map<String, Value>, &Refusal>,
-    ) -> Outcome {
-        let bucket = match service {
-            Service::SsoAdmin => Some(&mut self.sso_admin_calls),
-            Service::IdentityStore => Some(&mut self.identity_store_calls),
-            Service::Organizations | Service::Sts => None,
-        };
-        if bucket.is_some_and(|bucket| !bucket.take(now, self.settings.calls_per_second)) {
-            return Outcome::Refused(service.throttled("Rate exceeded"));
-        }
-        let (mut planned_failure, mut lose_answer) = (None, false);
-        match self
-            .faults
-            .next(operation)
-            .map(|fault| fault.effect(service))
-        {
-            None => {}
-            Some(Effect::Refuse(refusal)) => return Outcome::Refused(refusal),
-            Some(Effect::LoseBefore) => return Outcome::Lost("lost before"),
-            Some(Effect::LoseAfter) => lose_answer = true,
-            Some(Effect::FailLater(failure)) => planned_failure = Some(failure),
-        }
-        let map = match map {
-            Ok(map) => map,
-            Err(refusal) => return Outcome::Refused(refusal.clone()),
-        };
-        let input = Input {
-            service,
-            operation,
-            now,
-            settings: &self.settings,
-            planned_failure,
-            fields: Fields { service, map },
-        };
-        let result = match handler {
-            Handler::Read(read) => read(&self.state, &input),
-            Handler::Act(act) => act(&mut self.state, &input),
-        };
-        if let (Err(_), Some(failure)) = (&result, input.planned_failure) {
-            self.faults.put_back(operation, failure);
-        }
-        match result {
-            _ if lose_answer => Outcome::Lost("lost after"),
-            Ok(value) => Outcome::Done(value),
-            Err(refusal) => Outcome::Refused(refusal),
+            lost()
         }
     }
 }
@@ -259,7 +175,7 @@ impl Inner {
 /// A call's service, its operation and its fields (or why they can't be read).
 pub(super) type Route = (Service, String, Result<Map<String, Value>, Refusal>);
 
-fn route(headers: &HeaderMap, body: &Bytes) -> Result<Route, Refusal> {
+pub(super) fn route(headers: &HeaderMap, body: &Bytes) -> Result<Route, Refusal> {
     let Some(target) = headers.get("x-amz-target") else {
         return sts::route(body).ok_or_else(Refusal::unknown_operation);
     };

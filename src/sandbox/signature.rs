@@ -12,11 +12,12 @@ const FORM: &str = "%Y%m%dT%H%M%SZ";
 /// How far ahead of AWS's clock a signature may be.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
+/// When the request was signed, if it is signed and young enough.
 pub(super) fn check(
     headers: &HeaderMap,
     now: DateTime<Utc>,
     settle_seconds: u64,
-) -> Result<(), Refusal> {
+) -> Result<DateTime<Utc>, Refusal> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(authorization) = header("authorization") else {
         return Err(Refusal::new(
@@ -34,6 +35,16 @@ pub(super) fn check(
             "Authorization header requires a Signature Version 4 and an 'X-Amz-Date' header.",
         ));
     };
+    check_age(signed_at, now, settle_seconds)?;
+    Ok(signed_at)
+}
+
+/// Is a signature of then young enough?
+pub(super) fn check_age(
+    signed_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    settle_seconds: u64,
+) -> Result<(), Refusal> {
     let settle = TimeDelta::seconds(
         i64::try_from(settle_seconds)
             .unwrap_or(i64::MAX)
@@ -72,7 +83,7 @@ fn words(time: TimeDelta) -> String {
 mod tests {
     use super::*;
 
-    fn at(now: DateTime<Utc>, date: &str) -> Result<(), Refusal> {
+    fn at(now: DateTime<Utc>, date: &str) -> Result<DateTime<Utc>, Refusal> {
         let mut headers = HeaderMap::new();
         headers.insert(
             "authorization",

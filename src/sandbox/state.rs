@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::faults::PlannedFailure;
+use super::ids;
 use super::world::{Assignment, World};
 
 /// How long changes of assignments are kept for listings that lag.
@@ -74,6 +76,17 @@ pub struct Operation {
     pub(super) planned_failure: Option<PlannedFailure>,
 }
 
+/// A request that its sender gave up, and that is still on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Late {
+    pub(super) arrives_at: DateTime<Utc>,
+    pub(super) signed_at: DateTime<Utc>,
+    /// Of sso-admin: nothing else that changes anything can be late.
+    pub(super) operation: String,
+    pub(super) input: Map<String, Value>,
+}
+
 /// One change of what is assigned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +108,13 @@ pub(super) struct State {
     pub(super) operations: BTreeMap<u64, Operation>,
     pub(super) next_operation: u64,
     history: VecDeque<Change>,
+    #[serde(default)]
+    pub(super) late: Vec<Late>,
+    /// The suffix of the role that each permission set has in each account where it is assigned.
+    #[serde(default)]
+    roles: BTreeMap<String, String>,
+    #[serde(default)]
+    next_role: u64,
     /// Counts changes in this process, so that `durable` knows what is on disk already.
     #[serde(skip)]
     version: u64,
@@ -102,14 +122,46 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(world: World, born_at: DateTime<Utc>) -> Self {
-        Self {
+        let mut state = Self {
             born_at,
             world,
             operations: BTreeMap::new(),
             next_operation: 1,
             history: VecDeque::new(),
+            late: Vec::new(),
+            roles: BTreeMap::new(),
+            next_role: 0,
             version: 0,
+        };
+        state.renew_roles();
+        state
+    }
+
+    /// The role life cycle: the first assignment of a permission set in an account makes its role
+    /// there, with a suffix of its own; the last one's end deletes it.
+    pub(super) fn renew_roles(&mut self) {
+        let assigned: BTreeSet<String> = self
+            .world
+            .assignments
+            .iter()
+            .map(|row| role_key(&row.account_id, &row.permission_set_arn))
+            .collect();
+        self.roles.retain(|key, _| assigned.contains(key));
+        for key in assigned {
+            if !self.roles.contains_key(&key) {
+                self.next_role += 1;
+                let (born_at, nth) = (self.born_at.to_rfc3339(), self.next_role.to_string());
+                let suffix = ids::check(&["role", &born_at, &nth]);
+                self.roles.insert(key, suffix);
+            }
         }
+    }
+
+    /// The name of the role that a permission set has in an account at this moment.
+    pub(super) fn role_name(&self, account_id: &str, permission_set_arn: &str) -> Option<String> {
+        let suffix = self.roles.get(&role_key(account_id, permission_set_arn))?;
+        let set = self.world.permission_set(permission_set_arn)?;
+        Some(format!("AWSReservedSSO_{}_{suffix}", set.name))
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -130,6 +182,7 @@ impl State {
                 is_there: true,
             });
             self.world.assignments.insert(assignment);
+            self.renew_roles();
             self.touch();
         }
     }
@@ -145,6 +198,7 @@ impl State {
             assignment: stored,
             is_there: false,
         });
+        self.renew_roles();
         self.touch();
         true
     }
@@ -207,6 +261,10 @@ impl State {
             !gone
         });
     }
+}
+
+fn role_key(account_id: &str, permission_set_arn: &str) -> String {
+    format!("{account_id} {permission_set_arn}")
 }
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ async fn somebody_who_removed_it_by_hand_does_not_confuse_the_end() {
 async fn a_listing_that_lags_behind_is_waited_for_and_never_believed_too_soon() {
     let app = TestApp::start().await;
     app.sandbox
-        .set_settings(|settings| settings.list_lag_millis = 4000);
+        .set_settings(|settings| settings.list_lag_millis = 4000..=4000);
     let (engineer, id) = active(&app).await;
     let deletes = app.count_calls("DeleteAccountAssignment");
     engineer.act(&id, "end").await.expect(200);

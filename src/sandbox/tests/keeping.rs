@@ -3,10 +3,10 @@
 use super::*;
 
 /// A folder of its own, gone when the test is over.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("sandbox-{}-{name}", std::process::id()));
         _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -17,7 +17,7 @@ impl Folder {
         self.0.join("state.json")
     }
 
-    fn open(&self, clock: &ManualClock) -> Stage {
+    pub(super) fn open(&self, clock: &ManualClock) -> Stage {
         Stage::open(World::demo(), Some(self.file()), clock.clone(), |_| {})
     }
 }

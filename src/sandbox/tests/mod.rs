@@ -3,11 +3,16 @@
 //!
 //! All of them move a manual clock; none sleeps.
 
+mod control;
+mod faults;
 mod keeping;
+mod late;
 mod lookups;
 mod operations;
 mod reading;
 mod refusals;
+mod roles;
+mod scenario;
 mod wire;
 
 use axum::body::{Body, to_bytes};
@@ -105,7 +110,9 @@ impl Stage {
 
     async fn call(&self, target: &str, input: Value) -> Result<Value, String> {
         let (status, answer) = self.send(target, Body::from(input.to_string())).await;
-        if status == 200 {
+        if status == 200 && answer.is_null() {
+            Err("no answer".to_owned())
+        } else if status == 200 {
             Ok(answer)
         } else {
             Err(format!(

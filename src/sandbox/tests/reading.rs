@@ -121,7 +121,9 @@ async fn a_token_is_good_for_its_own_listing_alone() {
 
 #[tokio::test]
 async fn a_listing_may_lag_behind() {
-    let stage = Stage::with(World::demo(), |settings| settings.list_lag_millis = 10_000);
+    let stage = Stage::with(World::demo(), |settings| {
+        settings.list_lag_millis = 10_000..=10_000;
+    });
     stage.create(PAYMENTS_PROD, ENGINEER).await.unwrap();
     stage.pass(5);
     assert_eq!(stage.sandbox.assignments().len(), 1);
@@ -219,7 +221,9 @@ async fn a_permission_set_is_provisioned_while_it_is_assigned() {
 
 #[tokio::test]
 async fn a_lagging_listing_keeps_effects_in_the_order_of_their_ends() {
-    let stage = Stage::with(World::demo(), |settings| settings.list_lag_millis = 3_000);
+    let stage = Stage::with(World::demo(), |settings| {
+        settings.list_lag_millis = 3_000..=3_000;
+    });
     stage
         .sandbox
         .set_settings(|settings| settings.operation_millis = 8000..=8000);

@@ -14,15 +14,15 @@ use tokio_util::sync::DropGuard;
 
 use super::*;
 
-struct Wire {
-    stage: Stage,
+pub(super) struct Wire {
+    pub(super) stage: Stage,
     sso: aws_sdk_ssoadmin::Client,
     config: aws_config::SdkConfig,
     _stop: DropGuard,
 }
 
 impl Wire {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let clock = ManualClock::at(Clock::System.now());
         let stage = Stage::open(World::demo(), None, clock, |_| {});
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -47,7 +47,7 @@ impl Wire {
         }
     }
 
-    fn create(&self, account: &str) -> CreateAccountAssignmentFluentBuilder {
+    pub(super) fn create(&self, account: &str) -> CreateAccountAssignmentFluentBuilder {
         self.sso
             .create_account_assignment()
             .instance_arn(World::demo().instance_arn)
@@ -58,7 +58,7 @@ impl Wire {
             .principal_id(ENGINEER)
     }
 
-    async fn refusal(&self, account: &str) -> (u16, String, String) {
+    pub(super) async fn refusal(&self, account: &str) -> (u16, String, String) {
         let error = self.create(account).send().await.unwrap_err();
         let status = error.raw_response().unwrap().status().as_u16();
         (
