@@ -26,6 +26,7 @@ mod policy;
 mod policy_page;
 mod postgres_faults;
 mod races;
+mod random_worlds;
 mod replicas;
 mod request_to_end;
 mod rules;

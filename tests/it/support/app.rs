@@ -108,11 +108,29 @@ impl TestApp {
     }
 
     pub(crate) async fn with(policy: &str, world: World) -> Self {
-        Box::pin(Self::on(Database::create().await, policy, world)).await
+        Self::with_settings(policy, world, |_| {}).await
     }
 
     /// On a database of its own.
     pub(crate) async fn on(database: Database, policy: &str, world: World) -> Self {
+        Box::pin(Self::build(database, policy, world, |_| {})).await
+    }
+
+    pub(crate) async fn with_settings(
+        policy: &str,
+        world: World,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let database = Database::create().await;
+        Box::pin(Self::build(database, policy, world, change)).await
+    }
+
+    async fn build(
+        database: Database,
+        policy: &str,
+        world: World,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         // Browsers and the session layer live in real time; so the story begins now.
         let start = real_now().trunc_subsecs(3);
         let clock = FixedClock::at(start);
@@ -122,6 +140,7 @@ impl TestApp {
         settings.calls_per_second = 1_000_000;
         // Nor does a page look by itself: what a story hears, it was told.
         settings.look_every = Duration::from_hours(1);
+        change(&mut settings);
         let sandbox = Sandbox::open(
             sandbox::Settings {
                 operation_millis: OPERATION..=OPERATION,

@@ -1,0 +1,233 @@
+//! What may happen in a random world, as values that proptest draws and shrinks.
+
+use curfew::sandbox::{FAILURES, Fault};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// Who asks.
+pub(super) const REQUESTERS: [&str; 3] = ["engineer", "engineer2", "both"];
+/// Who decides and ends.
+pub(super) const DECIDERS: [&str; 4] = ["approver", "approver2", "both", "admin"];
+/// What can be asked for: rule, permission set, account. The last is the first one's target by
+/// another rule, so that grants share an assignment.
+pub(super) const TARGETS: [(&str, &str, &str); 4] = [
+    ("production-admin", "production-admin", "111111111111"),
+    ("production-admin", "production-admin", "333333333333"),
+    ("staging-admin", "staging-admin", "222222222222"),
+    ("quick", "production-admin", "111111111111"),
+];
+
+/// One of [`REQUESTERS`] and one of [`TARGETS`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub(super) who: &'static str,
+    pub(super) target: (&'static str, &'static str, &'static str),
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    Ask {
+        pair: Pair,
+        minutes: u32,
+    },
+    Decide {
+        who: &'static str,
+        request: Index,
+        yes: bool,
+    },
+    Cancel {
+        request: Index,
+    },
+    End {
+        who: Option<&'static str>,
+        request: Index,
+    },
+    /// Time passes, and the engine with it.
+    Pass {
+        millis: i64,
+    },
+    Fail {
+        operation: &'static str,
+        nth: usize,
+        fault: Fault,
+    },
+    /// A share of all calls goes wrong from now on.
+    Rate {
+        fault: Fault,
+        per_mille: u16,
+    },
+    /// For some time all calls go wrong.
+    Window {
+        fault: Fault,
+        seconds: u32,
+    },
+    /// AWS works, but differently.
+    Behave {
+        lag_millis: u64,
+        operation_millis: u64,
+        overlap: bool,
+        forgets: bool,
+    },
+    /// Nothing goes wrong by itself any more.
+    Calm,
+    Assign(Pair),
+    Remove(Pair),
+    SetEnabled {
+        who: &'static str,
+        enabled: bool,
+    },
+    Delete {
+        who: &'static str,
+    },
+    SetSuspended {
+        account: &'static str,
+        suspended: bool,
+    },
+    SetMember {
+        who: &'static str,
+        is_member: bool,
+    },
+    /// Everybody and every account is there again, as in the beginning.
+    Restore,
+    /// The copy of the directory is renewed.
+    Copy,
+    /// The process dies and starts again.
+    Crash,
+    /// The process freezes after so many calls of a pass, and another one takes over.
+    Freeze {
+        calls: usize,
+    },
+    /// The frozen one goes on, beside the other.
+    Thaw,
+}
+
+fn pair() -> impl Strategy<Value = Pair> {
+    (select(&REQUESTERS[..]), select(&TARGETS[..])).prop_map(|(who, target)| Pair { who, target })
+}
+
+/// What may befall any call.
+fn fault() -> impl Strategy<Value = Fault> {
+    select(vec![
+        Fault::Throttle,
+        Fault::Conflict,
+        Fault::Internal,
+        Fault::Unavailable,
+        Fault::AccessDenied,
+        Fault::LoseAnswerBefore,
+        Fault::LoseAnswerAfter,
+        Fault::ResetBefore,
+        Fault::ResetAfter,
+    ])
+}
+
+/// What may befall a create or delete.
+fn operation_fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        2 => fault(),
+        1 => (0..=5000_u64).prop_map(|millis| Fault::DeliverLate { millis: millis..=millis }),
+        1 => (select(&FAILURES[..]), any::<bool>()).prop_map(|((name, _), takes_effect)| {
+            Fault::AsyncFailed { reason: name.to_owned(), takes_effect }
+        }),
+        1 => (0..=5000_u64).prop_map(|millis| Fault::Slow { millis }),
+    ]
+}
+
+fn scripted() -> impl Strategy<Value = Command> {
+    let operation = select(vec!["CreateAccountAssignment", "DeleteAccountAssignment"]);
+    let question = select(vec![
+        "ListAccountAssignments",
+        "DescribeAccountAssignmentCreationStatus",
+        "DescribeAccountAssignmentDeletionStatus",
+        "ListAccountAssignmentCreationStatus",
+        "DescribeUser",
+        "IsMemberInGroups",
+        "ListInstances",
+    ]);
+    let failing = |(operation, nth, fault)| Command::Fail {
+        operation,
+        nth,
+        fault,
+    };
+    prop_oneof![
+        2 => (operation, 1..3_usize, operation_fault()).prop_map(failing),
+        1 => (question, 1..3_usize, fault()).prop_map(failing),
+    ]
+}
+
+fn by_people() -> impl Strategy<Value = Command> {
+    let decider = || select(&DECIDERS[..]);
+    prop_oneof![
+        4 => (pair(), 1..5_u32).prop_map(|(pair, minutes)| Command::Ask { pair, minutes }),
+        4 => (decider(), any::<Index>(), prop::bool::weighted(0.9))
+            .prop_map(|(who, request, yes)| Command::Decide { who, request, yes }),
+        1 => any::<Index>().prop_map(|request| Command::Cancel { request }),
+        2 => (prop::option::of(decider()), any::<Index>())
+            .prop_map(|(who, request)| Command::End { who, request }),
+    ]
+}
+
+fn by_aws() -> impl Strategy<Value = Command> {
+    let behave = (
+        0..=2500_u64,
+        100..=4000_u64,
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+    );
+    prop_oneof![
+        5 => scripted(),
+        1 => (operation_fault(), 20..200_u16)
+            .prop_map(|(fault, per_mille)| Command::Rate { fault, per_mille }),
+        1 => (fault(), 1..40_u32).prop_map(|(fault, seconds)| Command::Window { fault, seconds }),
+        1 => behave.prop_map(|(lag_millis, operation_millis, overlap, forgets)| Command::Behave {
+            lag_millis, operation_millis, overlap, forgets,
+        }),
+        1 => Just(Command::Calm),
+    ]
+}
+
+fn by_hand() -> impl Strategy<Value = Command> {
+    let person = || select(vec!["engineer", "engineer2", "both", "approver"]);
+    let account = select(vec!["payments-prod", "data-prod", "payments-staging"]);
+    prop_oneof![
+        3 => pair().prop_map(Command::Assign),
+        3 => pair().prop_map(Command::Remove),
+        2 => (person(), prop::bool::weighted(0.7)).prop_map(|(who, enabled)| Command::SetEnabled { who, enabled }),
+        1 => person().prop_map(|who| Command::Delete { who }),
+        2 => (account, prop::bool::weighted(0.4))
+            .prop_map(|(account, suspended)| Command::SetSuspended { account, suspended }),
+        2 => (person(), prop::bool::weighted(0.7)).prop_map(|(who, is_member)| Command::SetMember { who, is_member }),
+        3 => Just(Command::Restore),
+        2 => Just(Command::Copy),
+    ]
+}
+
+fn by_machines() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        1 => Just(Command::Crash),
+        2 => (1..6_usize).prop_map(|calls| Command::Freeze { calls }),
+        2 => Just(Command::Thaw),
+    ]
+}
+
+fn passing() -> impl Strategy<Value = Command> {
+    let millis = prop_oneof![
+        2 => 50..1000_i64,
+        4 => 1000..8000_i64,
+        2 => 8000..70_000_i64,
+    ];
+    millis.prop_map(|millis| Command::Pass { millis })
+}
+
+/// What happens in one world.
+pub(super) fn history() -> impl Strategy<Value = Vec<Command>> {
+    let command = prop_oneof![
+        8 => by_people(),
+        8 => passing(),
+        4 => by_aws(),
+        3 => by_hand(),
+        1 => by_machines(),
+    ];
+    vec(command, 60..160)
+}
