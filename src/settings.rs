@@ -67,6 +67,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How long after its intent an attempt may still arrive at AWS.
+    #[must_use]
+    pub fn arrives_within(&self) -> TimeDelta {
+        let before = TimeDelta::from_std(self.permit + self.call_timeout);
+        before.unwrap_or(TimeDelta::MAX / 2) + self.timing.settle
+    }
+
     /// Against the sandbox: shorter waits, a larger share of its calls.
     #[must_use]
     pub fn sandbox(minute: TimeDelta) -> Self {

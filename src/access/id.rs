@@ -41,6 +41,10 @@ ids! {
     SessionId;
     /// An audit event.
     EventId;
+    /// A loss of commits that was noticed.
+    RecoveryId;
+    /// An assignment that the ledger can't explain.
+    FindingId;
     /// One engine that may hold the lease; fresh at every start.
     HolderId;
 }

@@ -9,6 +9,7 @@ pub mod grant;
 pub mod id;
 pub mod person;
 pub mod portal;
+pub mod recovery;
 pub mod request;
 pub mod target;
 pub mod text;

@@ -157,9 +157,17 @@ impl App {
                 }
             }
         }
+        let state_dir = parts.state_dir.map(StateDir::new);
         // Its own connections: no crowd of readers may keep endings waiting.
         let for_engine = Db::new(parts.database.clone(), ENGINE_CONNECTIONS, db.clock.clone());
-        let engine = Engine::new(for_engine, directory, parts.settings, metrics.clone()).await?;
+        let engine = Engine::new(
+            for_engine,
+            directory,
+            parts.settings,
+            metrics.clone(),
+            state_dir.clone(),
+        )
+        .await?;
         let (engine, warnings) = (Arc::new(engine), Warnings::default());
         let setup = Setup {
             public_url: parts.public_url,
@@ -181,7 +189,7 @@ impl App {
             web,
             warnings,
             database: parts.database,
-            state_dir: parts.state_dir.map(StateDir::new),
+            state_dir,
         };
         app.write_in().await?;
         app.look_for_warnings().await?;

@@ -114,6 +114,19 @@ event_types! {
     DeleteStuck = "assignment.delete_stuck";
     /// Confirmed gone.
     DeleteConfirmed = "assignment.delete_confirmed";
+    /// The database lost commits that a process had seen; no access is given until somebody confirms
+    /// that it is mended.
+    LogRecovered = "log.recovered";
+    /// An administrator confirmed that what was lost is mended.
+    RecoveryConfirmed = "recovery.confirmed";
+    /// Somebody tried to decide about a recovery and was refused.
+    RecoveryRefused = "recovery.refused";
+    /// An assignment that the ledger can't explain was seen twice.
+    AssignmentFound = "assignment.found";
+    /// An administrator decided that it stands.
+    AssignmentKept = "assignment.kept";
+    /// It is Curfew's from here on, and will be deleted.
+    AssignmentAdopted = "assignment.adopted";
     /// An engine took the lease.
     LeaseTaken = "engine.lease_taken";
     /// The clock jumped; no access is given until a restart.

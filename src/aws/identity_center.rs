@@ -138,26 +138,65 @@ impl IdentityCenter {
     /// # Errors
     /// If any page is missing.
     pub async fn is_assigned(&self, of: &Assignment) -> Result<bool, CallFailed> {
-        let mut found = false;
+        let people = self.people(&of.account_id, &of.permission_set_arn).await?;
+        Ok(people.iter().any(|id| PersonId::new(id) == of.principal_id))
+    }
+
+    /// Who is assigned directly: the ids of all people, not of groups, of one complete listing.
+    ///
+    /// # Errors
+    /// If any page is missing.
+    pub async fn people(
+        &self,
+        account_id: &str,
+        permission_set_arn: &str,
+    ) -> Result<Vec<String>, CallFailed> {
+        let mut found = Vec::new();
         let mut token = None;
         for _ in 0..MOST_PAGES {
             let page = self
                 .client
                 .list_account_assignments()
                 .instance_arn(&self.instance_arn)
-                .account_id(&of.account_id)
-                .permission_set_arn(&of.permission_set_arn)
+                .account_id(account_id)
+                .permission_set_arn(permission_set_arn)
                 .max_results(PAGE)
                 .set_next_token(token)
                 .send()
                 .await
                 .map_err(describe)?;
-            found |= page.account_assignments().iter().any(|row| {
-                row.principal_type() == Some(&PrincipalType::User)
-                    && row
-                        .principal_id()
-                        .is_some_and(|id| PersonId::new(id) == of.principal_id)
-            });
+            let people = page
+                .account_assignments()
+                .iter()
+                .filter(|row| row.principal_type() == Some(&PrincipalType::User));
+            found.extend(people.filter_map(|row| Some(from_outside(row.principal_id()?))));
+            match page.next_token {
+                Some(next) if !next.is_empty() => token = Some(next),
+                _ => return Ok(found),
+            }
+        }
+        Err(endless())
+    }
+
+    /// The accounts in which a permission set is provisioned, one complete listing.
+    ///
+    /// # Errors
+    /// If any page is missing.
+    pub async fn accounts_with(&self, permission_set_arn: &str) -> Result<Vec<String>, CallFailed> {
+        let mut found = Vec::new();
+        let mut token = None;
+        for _ in 0..MOST_PAGES {
+            let page = self
+                .client
+                .list_accounts_for_provisioned_permission_set()
+                .instance_arn(&self.instance_arn)
+                .permission_set_arn(permission_set_arn)
+                .max_results(PAGE)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(describe)?;
+            found.extend(page.account_ids.unwrap_or_default());
             match page.next_token {
                 Some(next) if !next.is_empty() => token = Some(next),
                 _ => return Ok(found),

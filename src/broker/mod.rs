@@ -13,6 +13,7 @@ pub mod export;
 pub mod facts;
 pub mod lapse;
 pub mod policy;
+pub mod recovery;
 pub mod relation;
 pub mod sign_in;
 pub mod submit;

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::grasp::{Grasp, find};
 use super::step::{self, Picture, Step};
-use super::{Engine, locked};
+use super::{Engine, locked, recovery};
 use crate::access::assignment::{Assignment, Operation, OperationKind, OperationStatus};
 use crate::access::grant::{EndReason, GrantStatus};
 use crate::access::id::{AssignmentId, GrantId, OperationId};
@@ -56,7 +56,7 @@ impl Engine {
         };
         let step = step::next(&picture, &self.settings.timing, now);
         tracing::debug!(assignment.id = %id, ?step, "step");
-        if matches!(step, Step::Create(_) | Step::Join(_)) && locked(&self.watch).has_jumped() {
+        if matches!(step, Step::Create(_) | Step::Join(_)) && self.gives_no_access() {
             let deadline = picture
                 .grants
                 .iter()
@@ -271,7 +271,10 @@ impl Engine {
         };
         // Much may have happened while the directory was asked.
         let took = self.db.clock.boot().saturating_sub(asked_at);
-        if took > self.settings.check_max_age || locked(&self.watch).has_jumped() {
+        if took > self.settings.check_max_age
+            || self.gives_no_access()
+            || !self.trusts_database(change.conn()).await?
+        {
             return Ok(Then::Stop);
         }
         let policy_version = policies::version_in_force(change.conn()).await?;
@@ -324,12 +327,18 @@ impl Engine {
         )
         .await?;
         change.commit().await?;
+        locked(&self.memory).note(recovery::owned(&picture.assignment, now));
         let answer = self
             .identity_center
             .create(&picture.assignment, permit)
             .await;
         self.take_answer(&picture.assignment, operation.id, answer)
             .await
+    }
+
+    /// The clock jumped, or the database lost commits: nothing starts, and everything ends.
+    fn gives_no_access(&self) -> bool {
+        locked(&self.watch).has_jumped() || locked(&self.status).recovering
     }
 
     /// A place among the outstanding operations, and the call that fills it.

@@ -14,8 +14,11 @@ mod check;
 mod grasp;
 pub mod history;
 mod look;
+mod memory;
 mod record;
+mod recovery;
 pub mod step;
+mod sweep;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +33,8 @@ use tokio::sync::watch as signal;
 use tokio_util::sync::CancellationToken;
 
 use self::budget::{Calls, Outstanding};
+use self::memory::Memory;
+use self::sweep::Round;
 use self::watch::{Asked, Watch};
 use crate::access::assignment::OperationKind;
 use crate::access::id::{AssignmentId, HolderId};
@@ -43,6 +48,7 @@ use crate::postgres::change::Change;
 use crate::postgres::lease::{self, Lease};
 use crate::postgres::{Db, assignments, installation, operations};
 use crate::settings::Settings;
+use crate::state_dir::StateDir;
 
 /// Assignments that are worked on at the same time within a pass.
 const AT_ONCE: usize = 8;
@@ -88,6 +94,10 @@ pub struct Engine {
     watch: Mutex<Watch>,
     stumbled: Mutex<BTreeMap<AssignmentId, Duration>>,
     foreign: Mutex<BTreeSet<(AssignmentId, String)>>,
+    memory: Mutex<Memory>,
+    round: Mutex<Option<Round>>,
+    /// When the sweep last made a call, on the boot clock.
+    swept_boot: Mutex<Duration>,
     status: Mutex<Status>,
 }
 
@@ -103,6 +113,10 @@ pub struct Pass {
 }
 
 /// How the engine of this process is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold beside the others"
+)]
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
     /// A pass has finished since the start.
@@ -113,6 +127,8 @@ pub struct Status {
     pub halted: Option<String>,
     /// The database's clock jumped: no access is given until a restart.
     pub clock_jumped: bool,
+    /// The database lost commits: no access is given until an administrator confirms.
+    pub recovering: bool,
     #[serde(skip)]
     passed_at: Duration,
 }
@@ -122,7 +138,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
-    /// An engine, with a fresh identity of its own.
+    /// An engine, with a fresh identity of its own. `state_dir`: where it keeps what must survive its
+    /// process and is not the database's.
     ///
     /// # Errors
     /// If the database can't be asked for the time.
@@ -131,6 +148,7 @@ impl Engine {
         directory: Directory,
         settings: Settings,
         metrics: Metrics,
+        state_dir: Option<StateDir>,
     ) -> anyhow::Result<Self> {
         let now = db.clock.now(&mut *db.conn().await?).await?;
         let boot = db.clock.boot();
@@ -145,6 +163,9 @@ impl Engine {
             watch: Mutex::new(Watch::default()),
             stumbled: Mutex::default(),
             foreign: Mutex::default(),
+            memory: Mutex::new(Memory::open(state_dir)),
+            round: Mutex::default(),
+            swept_boot: Mutex::default(),
             status: Mutex::new(Status {
                 passed_at: boot,
                 ..Status::default()
@@ -230,7 +251,8 @@ impl Engine {
                 }
             })
             .await;
-        let next_at = assignments::next_due(&mut *self.db.conn().await?).await?;
+        let due = assignments::next_due(&mut *self.db.conn().await?).await?;
+        let next_at = [due, self.sweep().await?].into_iter().flatten().min();
         Ok(Pass {
             led: true,
             looked_at,
@@ -247,6 +269,7 @@ impl Engine {
 
     /// Keeps or takes the lease. `Some`: somebody else has it until then.
     async fn hold_lease(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
+        self.compare_with_memory().await?;
         let mut conn = self.db.conn().await?;
         // Never behind the last heartbeat, whoever's it was (T1).
         if let Some(renewed_at) = lease::renewed_at(&mut conn).await? {

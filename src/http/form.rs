@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Web;
 use super::error::Error;
-use crate::access::id::{RequestId, SessionId};
+use crate::access::id::{FindingId, RequestId, SessionId};
 
 /// A body of `application/x-www-form-urlencoded`.
 pub(super) struct Form<T>(pub(super) T);
@@ -157,6 +157,17 @@ impl FromRequestParts<Web> for RequestPath {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
         id(parts, web).await.map(|id| Self(RequestId(id)))
+    }
+}
+
+/// A finding's id in the address; anything else is no address of ours.
+pub(super) struct FindingPath(pub(super) FindingId);
+
+impl FromRequestParts<Web> for FindingPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
+        id(parts, web).await.map(|id| Self(FindingId(id)))
     }
 }
 

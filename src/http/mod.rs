@@ -183,6 +183,19 @@ pub fn router(web: Web) -> Router {
         )
         // for administrators
         .route("/operations", get(pages::operations::show))
+        .route("/operations/recovery", get(pages::recovery::show))
+        .route(
+            "/operations/recovery/confirm",
+            post(pages::recovery::confirm),
+        )
+        .route(
+            "/operations/recovery/findings/{id}/keep",
+            post(pages::recovery::keep),
+        )
+        .route(
+            "/operations/recovery/findings/{id}/remove",
+            post(pages::recovery::remove),
+        )
         // for everybody
         .route("/policy", get(pages::policy::show))
         .route("/login", get(pages::login::show))

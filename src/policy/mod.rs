@@ -195,6 +195,23 @@ impl Policy {
         self.rules.iter().find(|rule| rule.name == name)
     }
 
+    /// Every permission set that some rule gives.
+    #[must_use]
+    pub fn permission_set_names(&self) -> BTreeSet<&str> {
+        self.rules
+            .iter()
+            .map(|rule| rule.permission_set.as_str())
+            .collect()
+    }
+
+    /// May only Curfew assign this permission set to people?
+    #[must_use]
+    pub fn is_exclusive(&self, permission_set: &str) -> bool {
+        self.permission_sets
+            .get(permission_set)
+            .is_some_and(|found| found.exclusive)
+    }
+
     /// Every group that some rule names.
     #[must_use]
     pub fn group_names(&self) -> BTreeSet<&str> {

@@ -8,6 +8,7 @@ use super::{RowError, one_row};
 use crate::access::assignment::{Assignment, Sight};
 use crate::access::id::AssignmentId;
 use crate::access::person::PersonId;
+use crate::access::recovery::Owned;
 
 struct Row {
     id: Uuid,
@@ -201,6 +202,84 @@ pub async fn see(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Every tuple that is ours.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_owned(conn: &mut PgConnection) -> sqlx::Result<Vec<Owned>> {
+    sqlx::query_as!(
+        Owned,
+        r#"select user_id, account_id, permission_set_arn, owned_since as "since!"
+           from assignments where owned_since is not null"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Every permission set that the ledger ever touched.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn permission_sets(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("select distinct permission_set_arn from assignments")
+        .fetch_all(conn)
+        .await
+}
+
+/// The rows of one account and permission set.
+///
+/// # Errors
+/// If the database refuses or a row makes no sense.
+pub async fn list_of_pair(
+    conn: &mut PgConnection,
+    account_id: &str,
+    permission_set_arn: &str,
+) -> anyhow::Result<Vec<Assignment>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, principal_id, user_id, account_id, permission_set_arn, owned_since, revision, seen_present,
+                seen_first_at, seen_last_at, failures, retry_at
+         from assignments where account_id = $1 and permission_set_arn = $2",
+        account_id,
+        permission_set_arn
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Assignment::try_from).collect()
+}
+
+/// Makes a tuple ours that the ledger does not own: from here on it will be deleted, and confirmed gone,
+/// unless a live grant wants it. `None` if it was ours already.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn adopt(
+    conn: &mut PgConnection,
+    owned: &Owned,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<AssignmentId>> {
+    let principal = PersonId::new(&owned.user_id);
+    let id = sqlx::query_scalar!(
+        "insert into assignments (id, principal_id, user_id, account_id, permission_set_arn, owned_since, next_at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict on constraint assignments_tuple
+             do update set owned_since = excluded.owned_since, revision = assignments.revision + 1, next_at = excluded.next_at,
+                           retry_at = null, failures = 0, seen_present = null, seen_first_at = null, seen_last_at = null
+             where assignments.owned_since is null
+         returning id",
+        AssignmentId::new(now).0,
+        principal.as_str(),
+        owned.user_id,
+        owned.account_id,
+        owned.permission_set_arn,
+        owned.since,
+        now
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(AssignmentId))
 }
 
 /// A call did not do what it should: wait before the next.

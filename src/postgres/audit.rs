@@ -35,6 +35,23 @@ pub async fn load_head(conn: &mut PgConnection) -> anyhow::Result<Head> {
     head(row.seq, &row.hash)
 }
 
+/// Does the log still contain this point? One that contains nothing yet begins every log.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn contains(conn: &mut PgConnection, point: &Head) -> sqlx::Result<bool> {
+    if *point == Head::START {
+        return Ok(true);
+    }
+    sqlx::query_scalar!(
+        r#"select exists (select from audit_events where seq = $1 and hash = $2) as "contains!""#,
+        point.seq,
+        &point.hash[..]
+    )
+    .fetch_one(conn)
+    .await
+}
+
 fn head(seq: i64, hash: &[u8]) -> anyhow::Result<Head> {
     let hash = hash
         .try_into()

@@ -79,6 +79,12 @@ impl Change {
         self.events.push(event);
     }
 
+    /// Was anything recorded?
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Wakes the engine once this is committed.
     pub fn wake(&mut self) {
         self.wakes = true;

@@ -19,6 +19,7 @@ pub mod overview;
 pub mod ownership;
 pub mod policies;
 pub mod reach;
+pub mod recoveries;
 pub mod refusals;
 pub mod replicas;
 pub mod requests;

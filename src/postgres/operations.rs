@@ -75,6 +75,43 @@ pub async fn insert(
     Ok(())
 }
 
+/// For every tuple that is ours, a create that may have been sent before the loss of commits and whose
+/// intent is gone: until it can't arrive any more, and Identity Center's list was asked, nobody may call
+/// the tuple gone (protocol S4). Of one that has such a row already no second one is made.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn suppose_lost_creates(
+    conn: &mut PgConnection,
+    unresolved_until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let owned = sqlx::query!(
+        r#"select id, account_id, owned_since as "since!" from assignments a
+           where owned_since is not null
+             and not exists (select from operations o
+                             where o.assignment_id = a.id and o.kind = 'create' and o.status = 'lost' and o.unresolved_until >= $1)
+           for update"#,
+        unresolved_until
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in owned {
+        sqlx::query!(
+            "insert into operations (id, assignment_id, account_id, kind, status, intended_at, answer_by, unresolved_until, resolved_at, detail)
+             values ($1, $2, $3, 'create', 'lost', $4, $4, $5, $4, 'supposed, because the database lost commits')",
+            OperationId::new(now).0,
+            row.id,
+            row.account_id,
+            row.since,
+            unresolved_until
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Stores what became of an attempt.
 ///
 /// # Errors

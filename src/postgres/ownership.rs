@@ -21,11 +21,11 @@ pub async fn owns_the_log(conn: &mut PgConnection) -> sqlx::Result<bool> {
 const RIGHTS: [(&str, &str); 5] = [
     (
         "select insert update delete",
-        "people groups memberships accounts permission_sets directory_copy sessions refusals replicas",
+        "people groups memberships accounts permission_sets directory_copy sessions refusals replicas findings",
     ),
     (
         "select insert update",
-        "policy_in_force requests assignments grants operations",
+        "policy_in_force requests assignments grants operations recoveries",
     ),
     ("select update", "lease audit_head"),
     (

@@ -76,6 +76,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "postgres",
             "retry",
             "settings",
+            "state_dir",
         ],
     ),
     (

@@ -245,6 +245,21 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         }
         EventType::DeleteStuck => plain("The deletion is in progress for too long"),
         EventType::DeleteConfirmed => plain("The assignment is confirmed gone"),
+        EventType::LogRecovered => plain(
+            "The database lost commits; no access is given until an administrator confirms that it is mended",
+        ),
+        EventType::RecoveryConfirmed => plain("Confirmed that what was lost is mended"),
+        EventType::RecoveryRefused => {
+            format!(
+                "Tried to decide about the recovery and was refused{}",
+                code(data)
+            )
+        }
+        EventType::AssignmentFound => plain("Found an assignment that Curfew can't explain"),
+        EventType::AssignmentKept => plain("Kept an assignment as standing"),
+        EventType::AssignmentAdopted => {
+            plain("Took over an assignment that Curfew can't explain, to delete it")
+        }
         EventType::LeaseTaken => plain("An engine took the lease"),
         EventType::ClockJumped => plain("The clock jumped; no access is given until a restart"),
     }

@@ -19,6 +19,7 @@ pub(super) mod new_request;
 mod offers;
 pub(super) mod operations;
 pub(super) mod policy;
+pub(super) mod recovery;
 pub(super) mod request;
 pub(super) mod requests;
 #[cfg(test)]

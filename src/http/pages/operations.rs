@@ -84,7 +84,7 @@ pub(in crate::http) async fn show(
     render(StatusCode::OK, &page)
 }
 
-async fn only_administrators(web: &Web, by: &SignedInPerson) -> Result<(), Error> {
+pub(super) async fn only_administrators(web: &Web, by: &SignedInPerson) -> Result<(), Error> {
     let broker = web.broker();
     let standings = broker
         .standings(&mut *broker.db.conn().await?, &by.person.id)
@@ -150,6 +150,12 @@ pub(super) fn warnings(reading: &Reading) -> Vec<Warning> {
                 reading.heartbeat()
             ),
             "Nothing starts and nothing ends until one does. Look at the logs of every replica, and start one if none runs.",
+        );
+    }
+    if reading.engine.recovering {
+        warn(
+            "The database lost commits.".to_owned(),
+            "No access is given until an administrator confirms at /operations/recovery that it is mended; endings go on.",
         );
     }
     if reading.engine.clock_jumped {

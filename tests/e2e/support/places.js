@@ -68,6 +68,7 @@ export const PLACES = [
   { name: "policy, a question that can't be answered", route: "/policy", as: "admin", at: "/policy?person=x&what=rule%2Fproduction-admin&account=nowhere", says: "Nobody" },
 
   { name: "operations", route: "/operations", as: "admin", at: "/operations", says: "How it stands" },
+  { name: "recovery", route: "/operations/recovery", as: "admin", at: "/operations/recovery", says: "nothing to recover" },
   { name: "sessions", route: "/sessions", as: "engineer", at: "/sessions", says: "Sign out all others" },
   { name: "sessions, one", route: "/sessions", as: "engineer2", at: "/sessions", says: "You are signed in nowhere else." },
 

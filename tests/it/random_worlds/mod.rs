@@ -87,7 +87,7 @@ fn run(seed: u64, lane: u64, worlds: u64, tally: &Tally) -> Option<String> {
             for command in &commands {
                 world.obey(command).await;
             }
-            world.end().await
+            Box::pin(world.end()).await
         });
         let commands = ("commands", u64::try_from(commands.len()).unwrap());
         let mut tally = tally.lock().unwrap();

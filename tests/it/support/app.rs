@@ -202,7 +202,12 @@ impl TestApp {
     /// The process dies and is started again. Whatever it had in memory is gone.
     pub(crate) async fn crash_and_restart(&mut self) {
         let fresh = self.another().await;
-        let dead = std::mem::replace(&mut self.app, fresh);
+        self.dies_and_leaves_it_to(fresh).await;
+    }
+
+    /// The process dies, and another one that runs already is left.
+    pub(crate) async fn dies_and_leaves_it_to(&mut self, other: App) {
+        let dead = std::mem::replace(&mut self.app, other);
         dead.broker.db.pool.close().await;
         self.router = self.app.router();
         // The dead one's lease runs out.

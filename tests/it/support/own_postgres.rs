@@ -94,6 +94,27 @@ impl OwnPostgres {
         self.primary = Some(run(&self.programs, &self.base.join("primary")).await);
     }
 
+    /// A copy of the data as it is now, while nobody writes: a backup. The server is stopped for it.
+    pub(crate) async fn back_up(&mut self) {
+        self.stop().await;
+        self.copy("primary", "backup");
+        self.start_again().await;
+    }
+
+    /// Puts the backup in the place of the data.
+    pub(crate) async fn restore(&mut self) {
+        self.stop().await;
+        fs::remove_dir_all(self.base.join("primary")).unwrap();
+        self.copy("backup", "primary");
+        self.start_again().await;
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.base.join(name));
+        let copied = Command::new("cp").arg("-a").args([from, to]).status();
+        assert!(copied.unwrap().success());
+    }
+
     /// Lets a standby follow. `synchronous`: a commit returns only once the standby has it too.
     pub(crate) async fn add_standby(&mut self, synchronous: bool) {
         let primary = self.primary.as_ref().unwrap();
@@ -137,6 +158,18 @@ impl OwnPostgres {
             "select exists (select from pg_stat_replication where state = 'streaming' and sync_state = '{state}')"
         );
         until(self.primary.as_ref().unwrap(), &follows).await;
+    }
+
+    /// From here on nothing reaches the standby any more.
+    pub(crate) async fn cut_off_standby(&self) {
+        let standby = self.standby.as_ref().unwrap();
+        execute(standby, "alter system set primary_conninfo = ''").await;
+        execute(standby, "select pg_reload_conf()").await;
+        until(
+            standby,
+            "select not exists (select from pg_stat_wal_receiver)",
+        )
+        .await;
     }
 
     /// The primary dies, and the standby takes its place.

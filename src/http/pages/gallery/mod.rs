@@ -10,6 +10,7 @@ mod login;
 mod new_request;
 mod operations;
 mod policy;
+mod recovery;
 mod request;
 mod requests;
 mod sessions;
@@ -109,6 +110,7 @@ fn pages() -> Vec<Rendered> {
         audit::samples(),
         policy::samples(),
         operations::samples(),
+        recovery::samples(),
         errors::samples(),
     ]
     .into_iter()
