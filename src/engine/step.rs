@@ -146,17 +146,14 @@ fn is_wanted(picture: &Picture) -> bool {
     picture.grants.iter().any(Grant::is_wanted)
 }
 
-/// When an ending that was not reported yet becomes overdue. One that waits because another grant
-/// still needs the assignment is not late: it counts from the last of them to end.
+/// When an ending that was not reported yet becomes overdue, counted from when access was to end: what
+/// began late is late. One that waits because another grant still needs the assignment is not: it
+/// counts from the last of them to end.
 fn overdue_from(picture: &Picture, grant: &Grant) -> Option<DateTime<Utc>> {
-    let ending_at = |grant: &Grant| match grant.state {
-        GrantState::Ending { ending_at, .. } => Some(ending_at),
-        _ => None,
-    };
-    if is_wanted(picture) || grant.overdue_at.is_some() || ending_at(grant).is_none() {
+    if is_wanted(picture) || grant.overdue_at.is_some() || grant.end_due_at().is_none() {
         return None;
     }
-    let last = picture.grants.iter().filter_map(ending_at).max()?;
+    let last = picture.grants.iter().filter_map(Grant::end_due_at).max()?;
     Some(last + OVERDUE_AFTER)
 }
 
@@ -217,10 +214,7 @@ fn take_away(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
 /// Absent as far as listings go. Gone only if no create of ours can arrive or finish any more.
 fn confirm(picture: &Picture, seen: Sight, timing: &Timing, now: DateTime<Utc>) -> Step {
     if let Some(stuck) = &picture.history.stuck {
-        return match stuck.next_look_at {
-            Some(look) if now < look => Step::Wait(look),
-            _ => Step::Describe(stuck.id),
-        };
+        return ask_again(stuck, now);
     }
     match &picture.history.lost_create {
         None => Step::Gone,
@@ -261,26 +255,12 @@ fn keep(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
         match grant.state {
             GrantState::Provisioning(window) => {
                 let Some(create) = arrived else {
-                    return match picture.history.last.as_ref().map(|last| last.status) {
-                        Some(OperationStatus::Failed) => {
+                    // A stuck create is still followed; any other is tried again, unless it failed.
+                    return match &picture.history.last {
+                        Some(last) if last.status == OperationStatus::Failed => {
                             Step::EndGrant(grant.id, EndReason::ProvisioningFailed)
                         }
-                        // A stuck create is still followed; anything else is tried again.
-                        Some(OperationStatus::Stuck) => {
-                            match picture
-                                .history
-                                .stuck
-                                .as_ref()
-                                .and_then(|stuck| stuck.next_look_at)
-                            {
-                                Some(look) if now < look => Step::Wait(look),
-                                _ => picture
-                                    .history
-                                    .stuck
-                                    .as_ref()
-                                    .map_or(Step::Idle, |stuck| Step::Describe(stuck.id)),
-                            }
-                        }
+                        Some(last) if last.status == OperationStatus::Stuck => ask_again(last, now),
                         _ => Step::Create(grant.id),
                     };
                 };
@@ -341,7 +321,7 @@ fn give(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
             let lately_ours = picture
                 .history
                 .touched_at
-                .is_some_and(|touched| touched + timing.settle > now);
+                .is_some_and(|touched| touched + timing.settle > seen.first_at);
             match (seen.present, picture.history.delete_may_arrive_until) {
                 (true, _) if lately_ours && seen.lasted() < timing.standing_gap => {
                     look_again(seen.first_at + timing.standing_gap, now)
@@ -353,6 +333,14 @@ fn give(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
             }
         }
         _ => Step::Look,
+    }
+}
+
+/// How does what is stuck go by now?
+fn ask_again(stuck: &Operation, now: DateTime<Utc>) -> Step {
+    match stuck.next_look_at {
+        Some(look) if now < look => Step::Wait(look),
+        _ => Step::Describe(stuck.id),
     }
 }
 

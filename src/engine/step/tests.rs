@@ -446,6 +446,46 @@ fn an_ending_that_takes_too_long_is_reported_once() {
     check(&picture, 221, Step::Wait(at(400)));
 }
 
+#[test]
+fn an_ending_is_overdue_from_when_it_was_due_however_late_it_began() {
+    // Nobody was there to end it at 610.
+    let mut late = active();
+    late.end(at(1000), EndReason::Due).unwrap();
+    let id = late.id;
+    let done = operation(OperationKind::Create, OperationStatus::Succeeded, 0);
+    let picture = ours(vec![late], Some(done), seen(true, 8, 8));
+    check(&picture, 1000, Step::ReportOverdue(id));
+}
+
+#[test]
+fn an_ending_that_another_grant_holds_up_is_late_only_after_that_one_s_end() {
+    let (mut first, mut second) = (active(), active());
+    second.id = GrantId::new(at(1));
+    first.end(at(100), EndReason::Requester).unwrap();
+    let done = operation(OperationKind::Create, OperationStatus::Succeeded, 0);
+    let mut picture = ours(
+        vec![first, second.clone()],
+        Some(done.clone()),
+        seen(true, 8, 8),
+    );
+    check(&picture, 500, Step::Wait(at(610)));
+    second.end(at(610), EndReason::Due).unwrap();
+    picture.grants[1] = second;
+    check(&picture, 729, Step::Delete);
+    check(&picture, 730, Step::ReportOverdue(picture.grants[0].id));
+}
+
+#[test]
+fn one_listing_soon_after_ours_left_never_makes_an_assignment_standing_however_long_ago_it_is() {
+    let grant = scheduled();
+    let mut picture = picture(vec![grant]);
+    picture.history.touched_at = Some(at(-870));
+    picture.assignment.sight = seen(true, 1, 1);
+    // Ours left less than the settle time before that listing, but more than that before now.
+    check(&picture, 31, Step::Wait(at(61)));
+    check(&picture, 61, Step::Look);
+}
+
 /// A world that does its worst for a while: answers get lost, requests arrive late, operations fail
 /// with or without their effect, listings are stale.
 struct World {
