@@ -7,7 +7,7 @@ use super::id::{AssignmentId, GrantId, OperationId};
 use super::person::PersonId;
 
 /// One tuple of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Assignment {
     /// Its id.
     pub id: AssignmentId,
@@ -33,7 +33,7 @@ pub struct Assignment {
 }
 
 /// An unbroken run of complete listings with the same answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sight {
     /// Was the tuple there?
     pub present: bool,
@@ -70,7 +70,7 @@ impl Sight {
 }
 
 /// Create or delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperationKind {
     /// `CreateAccountAssignment`.
     Create,
@@ -90,7 +90,7 @@ impl OperationKind {
 }
 
 /// How an attempt stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperationStatus {
     /// Committed; being sent, or the answer was not recorded.
     Intended,
@@ -107,7 +107,7 @@ pub enum OperationStatus {
     /// No answer, and none will come: it may have had its effect, or may still have it.
     Lost,
     /// No answer came, AWS refuses its signature by now, and Identity Center's own list of
-    /// operations shows nothing of it: it never happened.
+    /// operations shows nothing of it (any more): it can't happen (again).
     Expired,
 }
 
@@ -151,7 +151,7 @@ impl std::str::FromStr for OperationStatus {
 }
 
 /// One attempt, committed before it was sent (protocol S4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// Its id.
     pub id: OperationId,
@@ -175,6 +175,24 @@ pub struct Operation {
     pub next_look_at: Option<DateTime<Utc>>,
     /// When its outcome was recorded.
     pub resolved_at: Option<DateTime<Utc>>,
+}
+
+impl Operation {
+    /// An operation that Identity Center lists, and that this create, whose answer was lost, may have
+    /// started. It is another row: somebody else may have started it just as well, and then this
+    /// create may still arrive.
+    #[must_use]
+    pub fn found(&self, id: OperationId, aws_id: String, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            status: OperationStatus::InProgress,
+            intended_at: now,
+            aws_id: Some(aws_id),
+            next_look_at: Some(now),
+            resolved_at: None,
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]

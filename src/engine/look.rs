@@ -10,7 +10,7 @@ use super::act::Then;
 use super::grasp::Grasp;
 use super::step::Picture;
 use super::{Engine, locked};
-use crate::access::assignment::{OperationKind, OperationStatus, Sight};
+use crate::access::assignment::{Operation, OperationKind, OperationStatus, Sight};
 use crate::access::id::OperationId;
 use crate::access::person::Actor;
 use crate::audit::event::EventType;
@@ -105,7 +105,8 @@ impl Engine {
     }
 
     /// The answer to a create never came. If Identity Center knows an operation of this tuple that we
-    /// don't, it is that one; otherwise the attempt is lost, or, once it can't arrive any more, expired.
+    /// don't, that one is followed. The attempt itself is lost, and, once it can't arrive any more and
+    /// there is nothing left to find, expired.
     pub(super) async fn find_lost(
         &self,
         picture: &Picture,
@@ -141,22 +142,36 @@ impl Engine {
         };
         let from = operation.status;
         if let Some(aws_id) = found {
-            operation.status = OperationStatus::InProgress;
-            operation.aws_id = Some(aws_id);
-            operation.next_look_at = Some(now);
-            operation.resolved_at = None;
+            // A process that was frozen since it asked finds what another one has found.
+            let asked = std::slice::from_ref(&aws_id);
+            if !operations::known(change.conn(), asked).await?.is_empty() {
+                return Ok(Then::Again);
+            }
+            if from != OperationStatus::Lost {
+                operation.status = OperationStatus::Lost;
+                operation.resolved_at = Some(now);
+                operations::save(change.conn(), &operation, from, now, None).await?;
+            }
+            let of = &picture.assignment;
+            let found = operation.found(OperationId::new(now), aws_id, now);
+            let unsent = Operation {
+                status: OperationStatus::Intended,
+                ..found.clone()
+            };
+            operations::insert(change.conn(), of.id, &of.account_id, &unsent).await?;
             operations::save(
                 change.conn(),
-                &operation,
-                from,
+                &found,
+                unsent.status,
                 now,
                 Some("found by listing"),
             )
             .await?;
+            assignments::touch(change.conn(), of.id, None).await?;
             self.record(
                 &mut change,
                 &picture,
-                &operation,
+                &found,
                 EventType::CreateAccepted,
                 Some("found by listing"),
             )

@@ -179,10 +179,7 @@ async fn a_create_that_arrives_late_leaves_nothing_behind() {
         .await
         .expect(200);
     app.run_for(TimeDelta::seconds(8)).await;
-    // Permit, call and signature leave it until then to arrive.
-    let may_arrive = app.settings.timing.settle
-        + TimeDelta::from_std(app.settings.permit + app.settings.call_timeout).unwrap();
-    assert!(app.now() < intended + may_arrive);
+    assert!(app.now() < intended + may_arrive(&app));
     let said = app.status(&id).await;
     // Now it does.
     app.sandbox
@@ -198,6 +195,50 @@ async fn a_create_that_arrives_late_leaves_nothing_behind() {
     );
     assert_eq!(said, "ending", "S4, G1: unresolved until it can't arrive");
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_found_create_may_be_somebody_else_s_and_a_lost_one_of_ours_is_waited_for_all_the_same() {
+    let app = TestApp::start().await;
+    app.sandbox
+        .set_settings(|settings| settings.operation_millis = 100..=100);
+    app.sandbox
+        .fail_next("CreateAccountAssignment", Fault::LoseAnswerBefore)
+        .unwrap();
+    let id = app.approved(5).await;
+    let intended = app.now();
+    app.tick().await;
+    assert!(app.sandbox.waiting_faults().is_empty(), "ours is lost");
+    create_as_somebody(&app, ACCOUNT, SET, "engineer").await;
+    app.run_for(TimeDelta::seconds(4)).await;
+    assert_eq!(app.status(&id).await, "active");
+    app.sign_in("engineer")
+        .await
+        .act(&id, "end")
+        .await
+        .expect(200);
+    app.run_for(TimeDelta::seconds(4)).await;
+    assert!(!app.is_assigned(ACCOUNT, SET, "engineer"));
+    assert!(app.now() < intended + may_arrive(&app));
+    let said = app.status(&id).await;
+    // Now ours arrives.
+    app.sandbox
+        .add_assignment(ACCOUNT, SET, PrincipalType::User, "engineer")
+        .unwrap();
+    app.run_for(TimeDelta::minutes(1)).await;
+    assert!(
+        !app.is_assigned(ACCOUNT, SET, "engineer"),
+        "access was left behind; the grant had been said to be {said:?}"
+    );
+    assert_eq!(said, "ending", "S4, G1: unresolved until it can't arrive");
+    assert_eq!(app.status(&id).await, "ended");
+    app.finish().await;
+}
+
+/// Permit, call and signature leave a create so long to arrive.
+fn may_arrive(app: &TestApp) -> TimeDelta {
+    app.settings.timing.settle
+        + TimeDelta::from_std(app.settings.permit + app.settings.call_timeout).unwrap()
 }
 
 #[tokio::test]
@@ -305,25 +346,39 @@ async fn a_search_among_many_foreign_operations_comes_to_an_end_on_the_smallest_
 
 /// Another tool of the organisation assigns people; six of its operations are in the list.
 async fn others_work(app: &mut TestApp) {
-    use aws_sdk_ssoadmin::types::{PrincipalType as Principal, TargetType};
-    let world = app.sandbox.world();
-    let directory = app.app.broker.directory.clone();
-    let set = world.permission_set_named("read-only").unwrap().arn.clone();
     for user in ["engineer", "engineer2", "approver"] {
-        let user = world.user_named(user).unwrap().id.clone();
         for account in ["222222222222", "333333333333"] {
-            let create = directory.aws.sso_admin.create_account_assignment();
-            let made = create
-                .instance_arn(&directory.instance.arn)
-                .target_id(account)
-                .target_type(TargetType::AwsAccount)
-                .permission_set_arn(&set)
-                .principal_type(Principal::User)
-                .principal_id(&user);
-            made.send().await.unwrap();
-            let tuple = (account.to_owned(), set.clone(), user.clone());
+            let tuple = create_as_somebody(app, account, "read-only", user).await;
             app.by_hand.insert(tuple);
             app.advance(TimeDelta::seconds(3));
         }
     }
+}
+
+/// Somebody else's tool sends a create.
+async fn create_as_somebody(
+    app: &TestApp,
+    account: &str,
+    permission_set: &str,
+    user: &str,
+) -> (String, String, String) {
+    use aws_sdk_ssoadmin::types::{PrincipalType as Principal, TargetType};
+    let world = app.sandbox.world();
+    let directory = &app.app.broker.directory;
+    let set = world
+        .permission_set_named(permission_set)
+        .unwrap()
+        .arn
+        .clone();
+    let user = world.user_named(user).unwrap().id.clone();
+    let create = directory.aws.sso_admin.create_account_assignment();
+    let made = create
+        .instance_arn(&directory.instance.arn)
+        .target_id(account)
+        .target_type(TargetType::AwsAccount)
+        .permission_set_arn(&set)
+        .principal_type(Principal::User)
+        .principal_id(&user);
+    made.send().await.unwrap();
+    (account.to_owned(), set, user)
 }

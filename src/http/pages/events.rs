@@ -228,7 +228,9 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         EventType::CreateLost => {
             plain("The answer to the creation is lost; Curfew looks at what is there")
         }
-        EventType::CreateExpired => plain("The lost creation never arrived, and can't any more"),
+        EventType::CreateExpired => {
+            plain("The creation whose answer was lost can't arrive any more")
+        }
         EventType::CreateStuck => plain("The creation is in progress for too long"),
         EventType::CreateConfirmed => plain("A complete listing shows the assignment"),
         EventType::DeleteIntended => plain("About to ask Identity Center to delete the assignment"),
