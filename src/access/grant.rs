@@ -17,7 +17,7 @@ pub const PROVISIONAL_SLACK: TimeDelta = TimeDelta::minutes(5);
 pub const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 /// A grant as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// Its id.
     pub id: GrantId,
@@ -40,7 +40,7 @@ pub struct Grant {
 }
 
 /// What a grant has since it passed its check: a way in, and an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// When the check passed.
     pub provisioning_at: DateTime<Utc>,
@@ -51,7 +51,7 @@ pub struct Window {
 }
 
 /// Where a grant stands, with what is known there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GrantState {
     /// Approved; the check before the start has not passed yet.
     Scheduled,
@@ -143,7 +143,7 @@ impl GrantStatus {
 }
 
 /// Why a grant ends or failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// Its time is over.
