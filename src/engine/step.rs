@@ -290,7 +290,12 @@ fn keep(picture: &Picture, timing: &Timing, now: DateTime<Utc>) -> Step {
             _ => {}
         }
     }
-    Step::Idle
+    // Settled as soon as it can be, a lost create holds up no end later.
+    match &picture.history.lost_create {
+        None => Step::Idle,
+        Some(lost) if now < lost.unresolved_until => Step::Wait(lost.unresolved_until),
+        Some(lost) => Step::FindLost(lost.id),
+    }
 }
 
 /// Not ours: may a create be sent? Never over an assignment that stands (S2).

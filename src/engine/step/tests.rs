@@ -447,6 +447,23 @@ fn an_ending_that_takes_too_long_is_reported_once() {
 }
 
 #[test]
+fn a_lost_create_is_settled_while_the_grant_lasts() {
+    let done = operation(OperationKind::Create, OperationStatus::Succeeded, 0);
+    let mut long = active();
+    let GrantState::Active { window, .. } = &mut long.state else {
+        unreachable!("it is active");
+    };
+    window.ends_at = at(3600);
+    let mut picture = ours(vec![long], Some(done), seen(true, 8, 8));
+    let lost = operation(OperationKind::Create, OperationStatus::Lost, 0);
+    picture.history.lost_create = Some(lost.clone());
+    check(&picture, 20, Step::Wait(at(915)));
+    check(&picture, 915, Step::FindLost(lost.id));
+    picture.history.lost_create = None;
+    check(&picture, 916, Step::Wait(at(3600)));
+}
+
+#[test]
 fn an_ending_is_overdue_from_when_it_was_due_however_late_it_began() {
     // Nobody was there to end it at 610.
     let mut late = active();
