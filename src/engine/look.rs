@@ -137,7 +137,9 @@ impl Engine {
             picture,
             now,
         } = self.grasp_to_record(picture.assignment.id).await?;
-        let Some(mut operation) = in_question(&picture) else {
+        // What a search from before says of an attempt that was not given up then settles nothing now.
+        let Some(mut operation) = in_question(&picture).filter(|operation| *operation == lost)
+        else {
             return Ok(Then::Again);
         };
         let from = operation.status;
