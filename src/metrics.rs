@@ -92,6 +92,8 @@ pub struct Figures {
     pub directory_age: Option<Duration>,
     /// A policy is in force.
     pub has_policy: bool,
+    /// Somebody paused: no new access is given.
+    pub is_paused: bool,
     /// Events in the audit log.
     pub events: i64,
 }
@@ -291,6 +293,11 @@ fn standing(process: Process, figures: Option<&Figures>) -> Registry {
             "policy_in_force",
             "1 if a policy is in force; without one every request is refused",
             truth(figures.has_policy),
+        );
+        figure(
+            "paused",
+            "1 while an administrator lets no new access be given; endings go on",
+            truth(figures.is_paused),
         );
         figure("audit_events", "Events in the audit log", figures.events);
     }

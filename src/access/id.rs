@@ -20,6 +20,12 @@ macro_rules! ids {
             }
         }
 
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
@@ -37,6 +43,8 @@ ids! {
     AssignmentId;
     /// One attempt to create or delete in Identity Center.
     OperationId;
+    /// One order to end everything.
+    EndOrderId;
     /// A browser session.
     SessionId;
     /// An audit event.

@@ -151,17 +151,43 @@ pub enum Actor {
         /// From which address.
         ip: Option<IpAddr>,
     },
+    /// Somebody at the shell of a machine that may use Curfew's database.
+    Operator {
+        /// The operating system's account and the machine.
+        name: String,
+    },
     /// Curfew itself.
     System,
 }
 
 impl Actor {
+    /// By what the log's index finds whoever it was.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Person(by) => Some(by.person.id.as_str()),
+            Self::Operator { name } => Some(name),
+            Self::Stranger { .. } | Self::System => None,
+        }
+    }
+
     /// The person behind the act, if there is one.
     #[must_use]
     pub fn person(&self) -> Option<&SignedInPerson> {
         match self {
             Self::Person(person) => Some(person),
-            Self::Stranger { .. } | Self::System => None,
+            Self::Stranger { .. } | Self::Operator { .. } | Self::System => None,
+        }
+    }
+
+    /// Who it is, for people to read.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Person(by) => by.person.email.clone(),
+            Self::Stranger { .. } => "somebody not signed in".to_owned(),
+            Self::Operator { name } => format!("{name} at the shell"),
+            Self::System => "Curfew".to_owned(),
         }
     }
 }

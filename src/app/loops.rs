@@ -19,6 +19,9 @@ use crate::postgres::{CHANGED, Db, WAKE, bounded, sessions};
 /// Longest sleep of the loop that lapses requests.
 const LAPSE_EVERY: Duration = Duration::from_secs(5);
 
+/// Longest sleep of the loop that carries out orders to end everything.
+const END_ORDERED_EVERY: Duration = Duration::from_secs(5);
+
 /// How often a process says that it runs.
 const WRITTEN_IN_EVERY: Duration = Duration::from_secs(10);
 
@@ -97,6 +100,23 @@ pub(super) async fn lapse(broker: Broker, mut knock: watch::Receiver<u64>) {
         tokio::select! {
             () = tokio::time::sleep(sleep) => {}
             changed = knock.changed() => if changed.is_err() { tokio::time::sleep(sleep).await; },
+        }
+    }
+}
+
+/// Goes on with what somebody ordered to end, whatever became of the process that took the order.
+pub(super) async fn end_ordered(broker: Broker, mut knock: watch::Receiver<u64>) {
+    loop {
+        knock.mark_unchanged();
+        if let Err(error) = broker.carry_out_end_orders().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "what was ordered to end could not be ended; trying again"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(END_ORDERED_EVERY) => {}
+            changed = knock.changed() => if changed.is_err() { tokio::time::sleep(END_ORDERED_EVERY).await; },
         }
     }
 }

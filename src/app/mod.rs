@@ -286,6 +286,9 @@ impl App {
             async move { engine.run(knock, stop).await }
         });
         let stopping = |work| loops::until_stopped(stop.clone(), work);
+        tasks.spawn(stopping(
+            loops::end_ordered(broker.clone(), knock.clone()).boxed(),
+        ));
         tasks.spawn(stopping(loops::lapse(broker.clone(), knock).boxed()));
         tasks.spawn(stopping(loops::copy_directory(broker.clone()).boxed()));
         tasks.spawn(stopping(loops::sweep_sessions(broker.db.clone()).boxed()));

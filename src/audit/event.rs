@@ -127,6 +127,14 @@ event_types! {
     AssignmentKept = "assignment.kept";
     /// It is Curfew's from here on, and will be deleted.
     AssignmentAdopted = "assignment.adopted";
+    /// Somebody paused: no new access from here on.
+    AccessPaused = "access.paused";
+    /// Somebody let access be given again.
+    AccessResumed = "access.resumed";
+    /// Somebody ordered the end of everything that is live.
+    EndOfAllOrdered = "access.end_of_all_ordered";
+    /// Somebody tried to pause, to resume or to end everything, and was refused.
+    SwitchRefused = "access.switch_refused";
     /// An engine took the lease.
     LeaseTaken = "engine.lease_taken";
     /// The clock jumped; no access is given until a restart.
@@ -237,6 +245,10 @@ fn actor_value(actor: &Actor) -> Value {
         }),
         Actor::Stranger { ip } => json!({
             "kind": "person", "id": null, "email": null, "channel": "web", "ip": ip, "amr": null, "assurance": null,
+        }),
+        // Curfew did not see this person sign in: the machine and its account are all that is known.
+        Actor::Operator { name } => json!({
+            "kind": "person", "id": name, "email": null, "channel": "shell", "ip": null, "amr": null, "assurance": null,
         }),
         Actor::System => json!({
             "kind": "system", "id": null, "email": null, "channel": null, "ip": null, "amr": null, "assurance": null,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ActError, Broker, Kind, Refused};
+use super::{ActError, Broker, Kind, Refused, pause};
 use crate::access::decision::{
     Decision, Evidence, NotQualified, RuleGroups, Standing, Verdict, qualifying_group,
     valid_approvals,
@@ -180,6 +180,9 @@ impl Broker {
             )
             .into());
         };
+        if verdict == Verdict::Yes {
+            pause::access_may_begin(change.conn()).await?;
+        }
         let mut decided = decisions::list(change.conn(), id).await?;
         if decided
             .iter()

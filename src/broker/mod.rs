@@ -8,10 +8,12 @@
 pub mod cancel;
 pub mod decide;
 pub mod end;
+pub mod end_everything;
 pub mod end_session;
 pub mod export;
 pub mod facts;
 pub mod lapse;
+pub mod pause;
 pub mod policy;
 pub mod recovery;
 pub mod relation;

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ActError, Broker, Kind, Refused};
+use super::{ActError, Broker, Kind, Refused, pause};
 use crate::access::grant::{Grant, GrantState, PROVISIONAL_SLACK};
 use crate::access::id::RequestId;
 use crate::access::person::{Actor, SignedInPerson};
@@ -53,6 +53,7 @@ impl Broker {
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         requests::lock_requester(change.conn(), &by.person.id).await?;
         let now = change.now().await?;
+        pause::access_may_begin(change.conn()).await?;
         let account_id = judged.target.account_id().to_owned();
         if let Some(open) =
             requests::find_open(change.conn(), &by.person.id, &judged.rule, &account_id).await?

@@ -6,9 +6,11 @@ mod check;
 mod demo;
 mod demo_folder;
 mod migrate;
+mod operator;
 mod policy;
 mod sandbox;
 mod serve;
+mod switches;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -41,6 +43,12 @@ enum Command {
     /// Work on a policy file
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Let no new access begin; what is live goes on, and ends as ever
+    Pause(switches::Arguments),
+    /// Let access be given again
+    Resume(switches::Arguments),
+    /// End all live access of everybody
+    EndEverything(switches::EndEverything),
     /// Export and verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -62,6 +70,9 @@ pub fn main() -> ExitCode {
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
             Command::Policy(command) => policy::run(command).await,
+            Command::Pause(arguments) => switches::pause(arguments).await,
+            Command::Resume(arguments) => switches::resume(arguments).await,
+            Command::EndEverything(arguments) => switches::end(arguments).await,
             Command::Audit(command) => audit::run(command).await,
         }
     });

@@ -22,6 +22,9 @@ use crate::retry;
 /// Most steps of one assignment in one pass; the rest is for the next.
 const STEPS: usize = 16;
 
+/// Between two looks at whether access may start again.
+const HELD_BACK: TimeDelta = TimeDelta::seconds(5);
+
 /// Whether the pass goes on with this assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
@@ -56,13 +59,13 @@ impl Engine {
         };
         let step = step::next(&picture, &self.settings.timing, now);
         tracing::debug!(assignment.id = %id, ?step, "step");
-        if matches!(step, Step::Create(_) | Step::Join(_)) && self.gives_no_access() {
-            let deadline = picture
+        if matches!(step, Step::Create(_) | Step::Join(_)) && !self.may_start(&mut change).await? {
+            let deadlines = picture
                 .grants
                 .iter()
-                .filter_map(|grant| grant.deadline(now))
-                .min();
-            return self.rest(change, id, deadline).await;
+                .filter_map(|grant| grant.deadline(now));
+            let until = deadlines.fold(now + HELD_BACK, Ord::min);
+            return self.rest(change, id, Some(until)).await;
         }
         match step {
             Step::Idle => self.rest(change, id, None).await,
@@ -271,10 +274,7 @@ impl Engine {
         };
         // Much may have happened while the directory was asked.
         let took = self.db.clock.boot().saturating_sub(asked_at);
-        if took > self.settings.check_max_age
-            || self.gives_no_access()
-            || !self.trusts_database(change.conn()).await?
-        {
+        if took > self.settings.check_max_age || !self.may_start(&mut change).await? {
             return Ok(Then::Stop);
         }
         let policy_version = policies::version_in_force(change.conn()).await?;
@@ -334,11 +334,6 @@ impl Engine {
             .await;
         self.take_answer(&picture.assignment, operation.id, answer)
             .await
-    }
-
-    /// The clock jumped, or the database lost commits: nothing starts, and everything ends.
-    fn gives_no_access(&self) -> bool {
-        locked(&self.watch).has_jumped() || locked(&self.status).recovering
     }
 
     /// A place among the outstanding operations, and the call that fills it.

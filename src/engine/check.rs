@@ -1,12 +1,13 @@
-//! May this grant's access start? Reads the evidence live, then judges by the pure check.
+//! May access start? None at all while it is paused, or while clock or database can't be trusted. For one
+//! grant: reads the evidence live, then judges by the pure check.
 
-use super::Engine;
+use super::{Engine, locked};
 use crate::access::decision::Evidence;
 use crate::access::grant::Grant;
 use crate::access::request::Request;
 use crate::policy::recheck::{NoLongerAllowed, recheck};
 use crate::postgres::change::Change;
-use crate::postgres::{decisions, directory, policies, requests};
+use crate::postgres::{decisions, directory, pause, policies, requests};
 
 /// What the identity store said, and by which policy it was asked.
 pub(super) struct Asked {
@@ -15,6 +16,18 @@ pub(super) struct Asked {
 }
 
 impl Engine {
+    /// May any new access start? Asked when a create or a join is due, and again in the transaction of its
+    /// intent, last of the locks: a pause that was committed before is seen there, and a later one waits
+    /// until that transaction has ended.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub(super) async fn may_start(&self, change: &mut Change) -> anyhow::Result<bool> {
+        Ok(!locked(&self.watch).has_jumped()
+            && self.trusts_database(change.conn()).await?
+            && !pause::share(change.conn()).await?)
+    }
+
     /// What the identity store says now of everybody whose standing the grant rests on.
     ///
     /// # Errors

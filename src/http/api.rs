@@ -17,8 +17,10 @@ use super::view::Whole;
 use crate::access::decision::Verdict;
 use crate::access::id::RequestId;
 use crate::access::request::RequestStatus;
+use crate::audit::event::timestamp;
 use crate::policy::ask::Ask;
 use crate::postgres::audit::list_after;
+use crate::postgres::pause;
 use crate::postgres::requests::{self, Filter};
 
 /// Longest page of a listing.
@@ -104,6 +106,72 @@ pub(super) async fn act(
         _ => return Err(Error::not_found()),
     }
     show(State(web), SignedIn(by), RequestPath(id)).await
+}
+
+/// `POST /api/v1/operations/pause`
+pub(super) async fn pause(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    OptionalJson(with): OptionalJson<Comment>,
+) -> Result<Response, Error> {
+    let comment = with.unwrap_or_default().comment.unwrap_or_default();
+    web.broker().pause(&by, &comment).await?;
+    Ok(axum::Json(json!({"paused": paused(&web).await?})).into_response())
+}
+
+/// `POST /api/v1/operations/resume`
+pub(super) async fn resume(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    OptionalJson(with): OptionalJson<Comment>,
+) -> Result<Response, Error> {
+    let comment = with.unwrap_or_default().comment.unwrap_or_default();
+    web.broker().resume(&by, &comment).await?;
+    Ok(axum::Json(json!({"paused": paused(&web).await?})).into_response())
+}
+
+/// What goes with the end of everything.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndEverything {
+    comment: String,
+    /// New access is paused as well, unless this says no.
+    #[serde(default = "yes")]
+    pause: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `POST /api/v1/operations/end-everything`
+pub(super) async fn end_everything(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    Json(with): Json<EndEverything>,
+) -> Result<Response, Error> {
+    let carried = web
+        .broker()
+        .end_everything(&by, &with.comment, with.pause)
+        .await?;
+    let body = json!({
+        "ends_started": carried.ends_started,
+        "left": carried.left,
+        "paused": paused(&web).await?,
+    });
+    Ok(axum::Json(body).into_response())
+}
+
+/// The pause as programs read it; null if there is none.
+async fn paused(web: &Web) -> Result<Value, Error> {
+    let standing = pause::find(&mut *web.broker().db.conn().await?).await?;
+    Ok(standing.map_or(Value::Null, |pause| {
+        json!({
+            "since": timestamp(pause.since),
+            "by": pause.by,
+            "comment": pause.comment,
+        })
+    }))
 }
 
 /// Which requests to list. What is empty counts as not given.

@@ -196,6 +196,12 @@ pub fn router(web: Web) -> Router {
             "/operations/recovery/findings/{id}/remove",
             post(pages::recovery::remove),
         )
+        .route("/operations/pause", post(pages::switches::pause))
+        .route("/operations/resume", post(pages::switches::resume))
+        .route(
+            "/operations/end-everything",
+            get(pages::switches::ask).post(pages::switches::end_everything),
+        )
         // for everybody
         .route("/policy", get(pages::policy::show))
         .route("/login", get(pages::login::show))
@@ -211,7 +217,13 @@ pub fn router(web: Web) -> Router {
         .route("/api/v1/requests", get(api::list).post(api::submit))
         .route("/api/v1/requests/{id}", get(api::show))
         .route("/api/v1/requests/{id}/{act}", post(api::act))
-        .route("/api/v1/audit", get(api::audit));
+        .route("/api/v1/audit", get(api::audit))
+        .route("/api/v1/operations/pause", post(api::pause))
+        .route("/api/v1/operations/resume", post(api::resume))
+        .route(
+            "/api/v1/operations/end-everything",
+            post(api::end_everything),
+        );
     let with_session = people
         .merge(programs)
         .fallback(error::no_such_page)

@@ -8,6 +8,9 @@ use super::Web;
 use super::error::{Error, Problem};
 use super::error_context::Typed;
 use crate::access::person::{Person, SignedInPerson};
+use crate::access::text::time_in_words;
+use crate::audit::event::timestamp;
+use crate::postgres::pause::{self, Pause};
 use crate::postgres::requests;
 
 /// What the frame of every page shows.
@@ -17,6 +20,31 @@ pub(super) struct Layout {
     pub(super) person: Option<PersonInFrame>,
     /// There is a sign-in without a password.
     pub(super) is_demo: bool,
+    /// No new access is given, and whoever is signed in is told so.
+    pub(super) paused: Option<PauseInFrame>,
+}
+
+/// A pause in the frame.
+#[derive(Clone, Debug)]
+pub(super) struct PauseInFrame(pub(super) Pause);
+
+impl PauseInFrame {
+    pub(super) fn since(&self) -> String {
+        time_in_words(self.0.since)
+    }
+
+    pub(super) fn machine(&self) -> String {
+        timestamp(self.0.since)
+    }
+
+    pub(super) fn by(&self) -> &str {
+        &self.0.by
+    }
+
+    /// Why: not in the frame, for it may be about somebody.
+    pub(super) fn comment(&self) -> &str {
+        &self.0.comment
+    }
 }
 
 /// Somebody in the frame.
@@ -57,6 +85,7 @@ impl Layout {
                 waiting,
             }),
             is_demo: web.0.setup.is_demo,
+            paused: pause::find(&mut conn).await?.map(PauseInFrame),
         })
     }
 
@@ -65,6 +94,7 @@ impl Layout {
         Self {
             person: None,
             is_demo: web.0.setup.is_demo,
+            paused: None,
         }
     }
 }
@@ -123,6 +153,14 @@ impl<'a> ErrorPage<'a> {
         }
     }
 
+    /// What the way back is called.
+    fn back_words(&self) -> &'static str {
+        match self.back.as_deref() {
+            Some("/operations") => "Back to Operations",
+            _ => "Back to the request",
+        }
+    }
+
     /// The answer.
     pub(super) fn answer(&self) -> Response {
         render(self.status, self)
@@ -170,8 +208,11 @@ fn title(status: StatusCode) -> &'static str {
     }
 }
 
-/// From an act on a request back to its page.
+/// From an act on a request back to its page, and from a switch to where it is.
 pub(super) fn way_back(path: &str) -> Option<String> {
+    if path.starts_with("/operations/") {
+        return Some("/operations".to_owned());
+    }
     let (id, _act) = path.strip_prefix("/requests/")?.split_once('/')?;
     let id: uuid::Uuid = id.parse().ok()?;
     Some(format!("/requests/{id}"))

@@ -92,7 +92,7 @@ pub async fn append(
             place.id.0,
             time,
             event.kind.as_str(),
-            actor.person().map(|by| by.person.id.as_str()),
+            actor.id(),
             event.request_id.map(|id| id.0),
             event.grant_id.map(|id| id.0),
             event.target.as_ref().map(Target::account_id),

@@ -1,7 +1,7 @@
 //! A change of state: one transaction that can't commit without an audit event (promise P5).
 //!
-//! Lock order, everywhere: lease, request, grant, assignment, and last, inside `commit`, the head of
-//! the audit log. Lock first, then read the time, then decide. No call to the outside in between.
+//! Lock order, everywhere: lease, request, grant, assignment, pause or end order, and last, inside
+//! `commit`, the head of the audit log. Lock first, then read the time, then decide. No call to the outside in between.
 
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{audit, directory, policies};
+use super::{audit, directory, pause, policies};
 use crate::access::grant::OVERDUE_AFTER;
 use crate::metrics::Figures;
 
@@ -55,6 +55,7 @@ pub async fn load(conn: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result
         is_led: others.is_led,
         directory_age: directory::copied_at(&mut *conn).await?.map(since),
         has_policy: policies::version_in_force(&mut *conn).await?.is_some(),
+        is_paused: pause::find(&mut *conn).await?.is_some(),
         events: audit::load_head(conn).await?.seq,
     })
 }

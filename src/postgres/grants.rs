@@ -264,6 +264,26 @@ pub async fn requests_live_of_disabled(conn: &mut PgConnection) -> sqlx::Result<
     Ok(ids.into_iter().map(RequestId).collect())
 }
 
+/// The requests approved until then whose grants have not begun to end: what an order to end everything
+/// is about.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn requests_live_of_before(
+    conn: &mut PgConnection,
+    until: DateTime<Utc>,
+) -> sqlx::Result<Vec<RequestId>> {
+    let ids = sqlx::query_scalar!(
+        "select request_id from grants join requests on requests.id = request_id
+         where grants.status in ('scheduled', 'provisioning', 'active') and closed_at <= $1
+         order by request_id",
+        until
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(RequestId).collect())
+}
+
 /// Stores a new grant.
 ///
 /// # Errors

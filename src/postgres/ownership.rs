@@ -25,9 +25,9 @@ const RIGHTS: [(&str, &str); 5] = [
     ),
     (
         "select insert update",
-        "policy_in_force requests assignments grants operations recoveries",
+        "policy_in_force requests assignments grants operations recoveries end_orders",
     ),
-    ("select update", "lease audit_head"),
+    ("select update", "lease audit_head pause"),
     (
         "select insert",
         "installation policies decisions audit_events audit_names",

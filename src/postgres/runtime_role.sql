@@ -8,8 +8,9 @@ begin
     execute format('revoke all on all tables in schema public from %I', role);
     execute format('grant select, insert, update, delete on people, groups, memberships, accounts, permission_sets, '
                    'directory_copy, sessions, refusals, replicas, findings to %I', role);
-    execute format('grant select, insert, update on policy_in_force, requests, assignments, grants, operations, recoveries to %I', role);
-    execute format('grant select, update on lease, audit_head to %I', role);
+    execute format('grant select, insert, update on policy_in_force, requests, assignments, grants, operations, '
+                   'recoveries, end_orders to %I', role);
+    execute format('grant select, update on lease, audit_head, pause to %I', role);
     execute format('grant select, insert on installation, policies, decisions, audit_events, audit_names to %I', role);
     execute format('grant select on _sqlx_migrations to %I', role);
 end

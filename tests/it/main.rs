@@ -35,3 +35,4 @@ mod rules;
 mod security;
 mod serve;
 mod sessions;
+mod switches;

@@ -21,8 +21,15 @@ async fn with_lagging_standby_and(policy: &str) -> (OwnPostgres, TestApp) {
     let app = TestApp::on(postgres.database(), policy, World::demo()).await;
     app.tick().await;
     postgres.add_standby(false).await;
-    postgres.cut_off_standby().await;
     (postgres, app)
+}
+
+/// `engineer2` asks, and somebody agrees.
+async fn approved_for_another(app: &TestApp, minutes: u32) -> String {
+    let id = app.sign_in("engineer2").await.asks(minutes).await;
+    let approver = app.sign_in("approver").await;
+    approver.act(&id, "approve").await.expect(200);
+    id
 }
 
 async fn decide(admin: &Person, what: &str, expected: u16) {
@@ -32,12 +39,19 @@ async fn decide(admin: &Person, what: &str, expected: u16) {
         .expect(expected);
 }
 
-/// What somebody asks for is approved, and waits: no access is given.
-async fn nothing_starts(app: &TestApp) {
+/// Nobody can ask, and what was approved before waits.
+async fn nothing_starts(app: &TestApp, waiting: &str) {
     let creates = app.count_calls("CreateAccountAssignment");
-    let id = app.approved(5).await;
+    let asked = app
+        .sign_in("both")
+        .await
+        .ask("production-admin", ACCOUNT, 5)
+        .await
+        .expect(409);
+    assert_eq!(asked.code(), "recovering");
     app.run_for(TimeDelta::seconds(5)).await;
-    assert_eq!(app.status(&id).await, "scheduled");
+    let seen = app.sign_in("engineer2").await.see(waiting).await;
+    assert_eq!(seen["grant"]["status"], "scheduled", "{seen}");
     assert_eq!(app.count_calls("CreateAccountAssignment"), creates);
 }
 
@@ -55,13 +69,15 @@ async fn findings(admin: &Person) -> Vec<String> {
 async fn what_lost_commits_had_given_is_taken_away_and_nothing_starts_until_somebody_confirms() {
     // D2: the process that runs on remembers what the database forgot.
     let (mut postgres, app) = with_lagging_standby().await;
+    let waiting = approved_for_another(&app, 5).await;
+    postgres.cut_off_standby().await;
     let lost = app.approved(60).await;
     app.settle().await;
     assert_eq!(app.status(&lost).await, "active");
     postgres.fail_over().await;
     let admin = app.sign_in("admin").await;
     app.run_for(TimeDelta::seconds(3)).await;
-    nothing_starts(&app).await;
+    nothing_starts(&app, &waiting).await;
     app.settle().await;
     assert!(
         !app.is_assigned(ACCOUNT, SET, "engineer"),
@@ -75,8 +91,8 @@ async fn what_lost_commits_had_given_is_taken_away_and_nothing_starts_until_some
     decide(&admin, "confirm", 409).await;
     app.settle().await;
     assert!(
-        app.is_assigned(ACCOUNT, SET, "engineer"),
-        "what was approved meanwhile starts now"
+        app.is_assigned(ACCOUNT, SET, "engineer2"),
+        "what was approved before starts now"
     );
     app.run_for(TimeDelta::minutes(6)).await;
     app.finish().await;
@@ -95,13 +111,15 @@ async fn what_nobody_remembers_is_found_by_the_sweep_and_an_administrator_decide
         world.user_named("engineer2").unwrap().id.clone(),
     );
     app.by_hand.insert((ACCOUNT.to_owned(), set, user));
+    postgres.cut_off_standby().await;
     // The other replica sees a sign-in, and nothing of what comes then.
     let other = app.another().await;
     app.sign_in("auditor").await;
     other.engine.tick().await.unwrap();
-    app.approved(60).await;
+    let lost = app.approved(60).await;
     app.settle().await;
-    assert!(app.is_assigned(ACCOUNT, SET, "engineer"));
+    let seen = app.sign_in("engineer").await.see(&lost).await;
+    assert_eq!(seen["grant"]["status"], "active", "{seen}");
     postgres.fail_over().await;
     app.dies_and_leaves_it_to(other).await;
     app.run_for(TimeDelta::seconds(10)).await;
@@ -135,6 +153,7 @@ async fn of_an_exclusive_permission_set_what_the_sweep_finds_is_deleted_without_
     app.sandbox
         .add_assignment(ACCOUNT, SET, PrincipalType::User, "engineer2")
         .unwrap();
+    postgres.cut_off_standby().await;
     app.sign_in("auditor").await;
     app.tick().await;
     postgres.fail_over().await;
@@ -156,13 +175,10 @@ async fn an_old_backup_takes_nothing_back_and_leaves_nothing_behind() {
     let engineer = app.sign_in("engineer").await;
     engineer.act(&early, "end").await.expect(200);
     app.settle().await;
-    let late = app.sign_in("engineer2").await.asks(60).await;
-    app.sign_in("approver")
-        .await
-        .act(&late, "approve")
-        .await
-        .expect(200);
+    let late = approved_for_another(&app, 60).await;
     app.settle().await;
+    let seen = app.sign_in("engineer2").await.see(&late).await;
+    assert_eq!(seen["grant"]["status"], "active", "{seen}");
     assert!(app.is_assigned(ACCOUNT, SET, "engineer2"));
     postgres.restore().await;
     // The process that remembers is a new one: what it knows stands in its folder.

@@ -17,7 +17,7 @@ use crate::http::session::SignedIn;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::http) struct Comment {
-    comment: String,
+    pub(super) comment: String,
 }
 
 /// The request's page, after an act that went well.

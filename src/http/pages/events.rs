@@ -30,7 +30,11 @@ struct Body {
 #[derive(Deserialize)]
 struct ActorBody {
     kind: String,
+    #[serde(default)]
+    id: Option<String>,
     email: Option<String>,
+    #[serde(default)]
+    channel: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +78,11 @@ impl EventLine {
             .iter()
             .copied()
             .find(|kind| kind.as_str() == body.kind);
+        let at_the_shell = body.actor.channel.as_deref() == Some("shell");
         let who = match (body.actor.kind.as_str(), body.actor.email) {
+            ("person", None) if at_the_shell => {
+                format!("{} at the shell", body.actor.id.unwrap_or_default())
+            }
             ("person", Some(email)) => email,
             ("person", None) => "somebody not signed in".to_owned(),
             ("system", _) => "Curfew".to_owned(),
@@ -154,6 +162,7 @@ pub(super) fn group_words(prefix: &str) -> &'static str {
         "cancel" => "Refused cancellations",
         "end" => "Refused ends",
         "grant" => "Access",
+        "access" => "Pause and end of everything",
         "assignment" => "Steps with Identity Center",
         "engine" => "Engine",
         _ => "Others",
@@ -262,6 +271,13 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         EventType::AssignmentAdopted => {
             plain("Took over an assignment that Curfew can't explain, to delete it")
         }
+        EventType::AccessPaused => plain("Paused: no new access from here on"),
+        EventType::AccessResumed => plain("Resumed: access can be given again"),
+        EventType::EndOfAllOrdered => plain("Ordered the end of everything that is live"),
+        EventType::SwitchRefused => format!(
+            "Tried to pause, to resume or to end everything and was refused{}",
+            code(data)
+        ),
         EventType::LeaseTaken => plain("An engine took the lease"),
         EventType::ClockJumped => plain("The clock jumped; no access is given until a restart"),
     }
@@ -327,6 +343,19 @@ mod tests {
             EventLine::parse(stored("grant.end_started", None, &json!({"reason": "due"}))).unwrap();
         assert_eq!(line.who, "Curfew");
         assert_eq!(line.words, "Taking the access away: its time was over");
+    }
+
+    #[test]
+    fn an_operator_at_the_shell_is_named_by_account_and_machine() {
+        let event = json!({
+            "seq": 7, "time": "2026-11-24T03:00:00.000000Z", "type": "access.paused",
+            "actor": {"kind": "person", "id": "ada@bastion", "email": null, "channel": "shell"},
+            "request_id": null, "target": null, "data": {"comment": "a laptop is gone"},
+        });
+        let canonical = event.to_string().into_bytes();
+        let line = EventLine::parse(Stored { seq: 7, canonical }).unwrap();
+        assert_eq!(line.who, "ada@bastion at the shell");
+        assert_eq!(line.note.as_deref(), Some("a laptop is gone"));
     }
 
     #[test]

@@ -26,4 +26,5 @@ pub(super) mod requests;
 mod samples;
 pub(super) mod sessions;
 mod summary;
+pub(super) mod switches;
 mod words;

@@ -22,6 +22,7 @@ use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
 use crate::policy::evaluate::DIRECTORY_MAX_AGE;
 use crate::policy::facts::InForce;
+use crate::postgres::end_orders::{self, EndOrder};
 use crate::postgres::lease::{self, Held};
 use crate::postgres::overview::{self, Attempt, Live};
 use crate::postgres::replicas::{self, Replica};
@@ -33,6 +34,9 @@ const MOST_LIVE: i64 = 200;
 
 /// Attempts of each list on the page.
 const MOST_ATTEMPTS: i64 = 50;
+
+/// Orders to end everything on the page.
+const MOST_ORDERS: i64 = 5;
 
 /// How long what went wrong is shown.
 const LATELY: TimeDelta = TimeDelta::hours(24);
@@ -56,6 +60,8 @@ pub(super) struct Reading {
     pub(super) copied_at: Option<DateTime<Utc>>,
     pub(super) policy: Option<(InForce, Option<DateTime<Utc>>)>,
     pub(super) head: Option<Head>,
+    /// Orders to end everything, of lately or not carried out, the newest first.
+    pub(super) orders: Vec<EndOrder>,
 }
 
 #[derive(Template)]
@@ -123,6 +129,7 @@ async fn read(web: &Web) -> anyhow::Result<Reading> {
         copied_at: directory::copied_at(&mut conn).await?,
         policy,
         head: Some(audit::load_head(&mut conn).await?),
+        orders: end_orders::list_lately(&mut conn, now - LATELY, MOST_ORDERS).await?,
     })
 }
 
@@ -278,6 +285,23 @@ impl Reading {
     }
 }
 
+impl EndOrder {
+    fn at(&self) -> Time {
+        Time(self.ordered_at)
+    }
+
+    /// How far it is: of starting the ends, and never of what is gone.
+    fn progress(&self) -> String {
+        let started = words::counted(self.ends_started, "end");
+        let rest = if self.done_at.is_some() {
+            "none is left to start"
+        } else {
+            "being carried out"
+        };
+        format!("{started} started, {rest}.")
+    }
+}
+
 impl Live {
     /// Since when it should be gone, if it has been for too long. An end that waits because another
     /// grant still needs the assignment is not late, unless it was reported before.
@@ -393,6 +417,7 @@ mod tests {
 
     use super::super::samples::{at, in_force};
     use super::*;
+    use crate::access::id::EndOrderId;
 
     pub(super) fn live(status: GrantStatus) -> Live {
         Live {
@@ -496,6 +521,21 @@ mod tests {
             ..waiting
         };
         assert_eq!(reported.overdue_since(at(9000)), Some(at(600)));
+    }
+
+    #[test]
+    fn how_far_an_order_is_never_says_that_access_has_ended() {
+        let mut order = EndOrder {
+            id: EndOrderId::new(at(0)),
+            ordered_at: at(0),
+            by: "admin@example.com".into(),
+            comment: "a laptop is gone".into(),
+            ends_started: 1,
+            done_at: None,
+        };
+        assert_eq!(order.progress(), "1 end started, being carried out.");
+        order.done_at = Some(at(30));
+        assert_eq!(order.progress(), "1 end started, none is left to start.");
     }
 
     #[test]

@@ -69,6 +69,9 @@ export const PLACES = [
 
   { name: "operations", route: "/operations", as: "admin", at: "/operations", says: "How it stands" },
   { name: "recovery", route: "/operations/recovery", as: "admin", at: "/operations/recovery", says: "nothing to recover" },
+  { name: "422: resumed without a reason", route: "/operations/resume", as: "admin", at: "/operations", then: post("/operations/resume", { comment: "" }), says: "Say why" },
+  { name: "end everything", route: "/operations/end-everything", as: "admin", at: "/operations/end-everything", says: "End everything?" },
+  { name: "end everything, without a reason", route: "/operations/end-everything", as: "admin", at: "/operations/end-everything", then: post("/operations/end-everything"), says: "Say why" },
   { name: "sessions", route: "/sessions", as: "engineer", at: "/sessions", says: "Sign out all others" },
   { name: "sessions, one", route: "/sessions", as: "engineer2", at: "/sessions", says: "You are signed in nowhere else." },
 

@@ -231,6 +231,7 @@ impl TestApp {
     /// One pass of everything that time does.
     pub(crate) async fn tick(&self) -> Pass {
         self.app.broker.lapse_due().await.unwrap();
+        self.app.broker.carry_out_end_orders().await.unwrap();
         self.app.engine.tick().await.unwrap()
     }
 

@@ -30,6 +30,7 @@ pub(super) fn samples() -> Vec<Rendered> {
     let nobody = || Layout {
         person: None,
         is_demo: true,
+        paused: None,
     };
     let conflict = problem(
         StatusCode::CONFLICT,

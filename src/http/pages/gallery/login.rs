@@ -24,6 +24,7 @@ fn login_page() -> login::Page<'static> {
     let layout = Layout {
         person: None,
         is_demo: true,
+        paused: None,
     };
     login::Page {
         layout,

@@ -14,6 +14,7 @@ mod recovery;
 mod request;
 mod requests;
 mod sessions;
+mod switches;
 
 use std::path::Path;
 
@@ -23,7 +24,8 @@ use super::samples::{asked, at};
 use crate::access::id::RequestId;
 use crate::access::request::{Named, Request, RequestStatus};
 use crate::access::target::Target;
-use crate::http::page::{Layout, PersonInFrame};
+use crate::http::page::{Layout, PauseInFrame, PersonInFrame};
+use crate::postgres::pause::Pause;
 
 /// The name of a page and its text.
 type Rendered = (&'static str, String);
@@ -43,6 +45,20 @@ fn layout(waiting: usize) -> Layout {
             waiting,
         }),
         is_demo: true,
+        paused: None,
+    }
+}
+
+/// The frame while new access is paused.
+fn paused() -> Layout {
+    let pause = Pause {
+        since: at(540),
+        by: format!("{}@example.com", "admin".repeat(30)),
+        comment: "<b>Somebody</b> signs in as the payment workers; until we know who".into(),
+    };
+    Layout {
+        paused: Some(PauseInFrame(pause)),
+        ..layout(1)
     }
 }
 
@@ -111,6 +127,7 @@ fn pages() -> Vec<Rendered> {
         policy::samples(),
         operations::samples(),
         recovery::samples(),
+        switches::samples(),
         errors::samples(),
     ]
     .into_iter()

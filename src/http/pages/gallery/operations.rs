@@ -13,7 +13,7 @@ use crate::postgres::overview::{Attempt, Live};
 use crate::postgres::replicas::Replica;
 use crate::preflight::Warning;
 
-fn page(reading: Reading) -> Page {
+pub(super) fn page(reading: Reading) -> Page {
     Page {
         layout: layout(0),
         warnings: warnings(&reading),
@@ -66,7 +66,7 @@ fn replica(id: Uuid, version: &str) -> Replica {
     }
 }
 
-fn well() -> Reading {
+pub(super) fn well() -> Reading {
     Reading {
         now: at(600),
         lease: Held {
