@@ -90,14 +90,15 @@ impl Database {
         }
     }
 
-    /// One on a server that a story has for itself: how a role connects, and the same as text.
+    /// One on a server that a story has for itself: how a role connects, and the same as text. Its name
+    /// here tells it from those of other servers.
     pub(crate) fn of(
         options: impl Fn(&str) -> PgConnectOptions,
         url: impl Fn(&str) -> String,
         name: &str,
     ) -> Self {
         Self {
-            name: name.to_owned(),
+            name: format!("{name}_{}", NEXT.fetch_add(1, Ordering::Relaxed)),
             runtime: options(RUNTIME),
             owner: options(OWNER),
             url: url(RUNTIME),
