@@ -643,6 +643,36 @@ def a_form_with_an_error_comes_back_with_its_input(world):
 
 
 @step
+def the_sandbox_tells_what_happened_in_it_and_can_be_made_to_fail(world):
+    engineer = world.person("engineer")
+    request = engineer.asks_for("staging-admin", PAYMENTS_STAGING, minutes=30)
+    watch(world, engineer, request, "staging-admin", PAYMENTS_STAGING, "active", START_WITHIN)
+    rows = sandbox(world, "GET", "assignments")["assignments"]
+    (row,) = [row for row in rows if row["account_id"] == PAYMENTS_STAGING and row["principal"] == engineer.email]
+    check(re.fullmatch("AWSReservedSSO_staging-admin_[0-9a-f]{16}", row["role"]), f"the role of the assignment: {row}")
+    sandbox(world, "POST", "faults", {"operation": "DeleteAccountAssignment", "fault": "throttle"})
+    engineer.acts("end", request["id"]).expect(200)
+    watch(world, engineer, request, "staging-admin", PAYMENTS_STAGING, "ended", END_WITHIN)
+    deletes = [call for call in sandbox(world, "GET", "calls")["calls"] if call["operation"] == "DeleteAccountAssignment"]
+    check("ThrottlingException" in [call["outcome"] for call in deletes[-2:]], f"the end was throttled once: {deletes[-3:]}")
+    sandbox(world, "GET", "assignments", page="http://example.com", expected=403)
+
+
+def sandbox(world, method, path, body=None, page=None, expected=200):
+    """The sandbox's control API; `page` is a web page on whose behalf a browser would ask."""
+    connection = http.client.HTTPConnection("127.0.0.1", world.ports[1], timeout=20)
+    try:
+        headers = {"Origin": page} if page else {}
+        connection.request(method, f"/_sandbox/{path}", body and json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read()
+    finally:
+        connection.close()
+    check(response.status == expected, f"{method} /_sandbox/{path}: {response.status} {text[:400]!r}")
+    return json.loads(text)
+
+
+@step
 def staging_needs_no_approver_and_says_so(world):
     engineer = world.person("engineer")
     request = engineer.asks_for("staging-admin", PAYMENTS_STAGING, minutes=30)

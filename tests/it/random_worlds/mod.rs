@@ -12,6 +12,7 @@
 //! commands more than once to show again.
 
 mod commands;
+mod truth;
 mod world;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use crate::support::counts;
 
 /// What CI goes by.
 const SEED: u64 = 20_261_124;
-const WORLDS: u64 = 32;
+const WORLDS: u64 = 20;
 /// Worlds that run side by side.
 const LANES: u64 = 4;
 
@@ -71,8 +72,8 @@ fn run(seed: u64, lane: u64, worlds: u64, tally: &Tally) -> Option<String> {
     let config = Config {
         cases: u32::try_from(worlds).unwrap(),
         failure_persistence: None,
-        max_shrink_iters: 200,
-        max_shrink_time: 90_000,
+        max_shrink_iters: 1000,
+        max_shrink_time: 240_000,
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);

@@ -9,12 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use curfew::app::App;
 use curfew::engine::Pass;
 use curfew::sandbox::{self, AccountState, Edit, Named, PrincipalType, Rate, Scripted, Window};
-use sqlx::Row as _;
 
-use super::commands::{Command, DECIDERS, Pair, REQUESTERS};
+use super::commands::{Command, DECIDERS, Lately, Pair, REQUESTERS};
 use crate::support::TestApp;
 use crate::support::app::POLICY;
-use crate::support::check;
 use crate::support::people::{Answer, Person};
 
 /// The rule that needs nobody's yes, so that two grants share an assignment.
@@ -31,10 +29,6 @@ reason_min_chars = 10
 assurance = "mfa"
 "#;
 
-/// What was assigned by hand for so long before anybody asked is protected (protocol S2): no listing
-/// here is older.
-const HAND_IS_OLD: TimeDelta = TimeDelta::seconds(10);
-
 /// So many of the last requests are acted on.
 const LATELY: usize = 4;
 
@@ -42,13 +36,13 @@ const LATELY: usize = 4;
 const PASSES: usize = 60;
 
 /// Account, permission set ARN, person.
-type Tuple = (String, String, String);
+pub(super) type Tuple = (String, String, String);
 
 /// A pass that has stopped half way.
 type Stopped = Pin<Box<dyn Future<Output = ()>>>;
 
 pub(super) struct World {
-    app: TestApp,
+    pub(super) app: TestApp,
     people: BTreeMap<&'static str, Person>,
     /// The requests that were made, with who asked.
     requests: Vec<(String, &'static str)>,
@@ -57,10 +51,10 @@ pub(super) struct World {
     /// A process that was frozen and goes on.
     thawed: Option<App>,
     /// Assigned by hand, and since when nothing of ours was about.
-    candidates: BTreeMap<Tuple, DateTime<Utc>>,
+    pub(super) candidates: BTreeMap<Tuple, DateTime<Utc>>,
     /// Assigned by hand, and never ours to touch.
-    standing: BTreeSet<Tuple>,
-    passes: u64,
+    pub(super) standing: BTreeSet<Tuple>,
+    pub(super) passes: u64,
 }
 
 impl World {
@@ -213,18 +207,16 @@ impl World {
     }
 
     /// Somebody acts on a request; the requester, if nobody is named.
-    async fn act(
-        &mut self,
-        who: Option<&'static str>,
-        request: &proptest::sample::Index,
-        act: &str,
-    ) {
+    async fn act(&mut self, who: Option<&'static str>, request: &Lately, act: &str) {
         // Of the last few: the older ones are over, most of them.
         let lately = &self.requests[self.requests.len().saturating_sub(LATELY)..];
-        if lately.is_empty() {
+        let chosen = match request {
+            Some(index) if !lately.is_empty() => Some(index.get(lately)),
+            _ => lately.last(),
+        };
+        let Some((id, requester)) = chosen.cloned() else {
             return;
-        }
-        let (id, requester) = request.get(lately).clone();
+        };
         let who = who.unwrap_or(requester);
         let Some(person) = self.people.get(who) else {
             return;
@@ -392,100 +384,6 @@ impl World {
         }
     }
 
-    // What must hold
-
-    fn present(&self) -> BTreeSet<Tuple> {
-        let rows = self.app.sandbox.assignments().into_iter();
-        rows.map(|row| (row.account_id, row.permission_set_arn, row.principal_id))
-            .collect()
-    }
-
-    /// Statuses of the grants of each tuple, and when they end.
-    async fn grants(&self) -> Vec<(Tuple, String, Option<DateTime<Utc>>)> {
-        let mut conn = self.app.app.broker.db.conn().await.unwrap();
-        let rows = sqlx::raw_sql(
-            "select a.account_id, a.permission_set_arn, a.user_id, g.status, g.ends_at
-             from grants g join assignments a on a.id = g.assignment_id",
-        )
-        .fetch_all(&mut *conn)
-        .await
-        .unwrap();
-        rows.into_iter()
-            .map(|row| ((row.get(0), row.get(1), row.get(2)), row.get(3), row.get(4)))
-            .collect()
-    }
-
-    /// Grants that are not over.
-    async fn live(&self) -> Vec<(Tuple, String, Option<DateTime<Utc>>)> {
-        let mut grants = self.grants().await;
-        grants.retain(|(_, status, _)| !["ended", "failed"].contains(&status.as_str()));
-        grants
-    }
-
-    /// Does anything of ours concern this tuple, or may it still arrive?
-    async fn is_ours(&self, tuple: &Tuple) -> bool {
-        let under_way = self.app.sandbox.late() > 0
-            || self.app.sandbox.operations().iter().any(|operation| {
-                operation.status == sandbox::OperationStatus::InProgress
-                    && operation.assignment.account_id == tuple.0
-            });
-        let mut conn = self.app.app.broker.db.conn().await.unwrap();
-        let rows = sqlx::raw_sql(
-            "select a.account_id, a.permission_set_arn, a.user_id, a.owned_since is not null
-                 or exists (select from grants g where g.assignment_id = a.id
-                    and g.status in ('scheduled', 'provisioning', 'active', 'ending')),
-                 (select max(unresolved_until) from operations o where o.assignment_id = a.id)
-             from assignments a",
-        )
-        .fetch_all(&mut *conn)
-        .await
-        .unwrap();
-        under_way
-            || rows.into_iter().any(|row| {
-                let of: Tuple = (row.get(0), row.get(1), row.get(2));
-                let unresolved: Option<DateTime<Utc>> = row.get(4);
-                of == *tuple
-                    && (row.get(3) || unresolved.is_some_and(|until| until > self.app.now()))
-            })
-    }
-
-    /// `passed`: when a pass of the engine that leads began, if one has just ended.
-    async fn check(&mut self, passed: Option<DateTime<Utc>>) {
-        let there = self.present();
-        self.app.by_hand.retain(|tuple| there.contains(tuple));
-        let now = self.app.now();
-        for (tuple, since) in self.candidates.clone() {
-            if self.is_ours(&tuple).await {
-                self.candidates.remove(&tuple);
-            } else if now - since > HAND_IS_OLD {
-                self.candidates.remove(&tuple);
-                self.standing.insert(tuple);
-            }
-        }
-        for tuple in &self.standing {
-            assert!(
-                there.contains(tuple),
-                "{tuple:?} stood there, and was deleted"
-            );
-        }
-        check::words_match_the_world(&self.app).await;
-        let grants = self.grants().await;
-        for tuple in &there {
-            let is_live = |(of, status, _): &(Tuple, String, _)| {
-                of == tuple && ["provisioning", "active", "ending"].contains(&status.as_str())
-            };
-            assert!(
-                self.app.by_hand.contains(tuple) || grants.iter().any(is_live),
-                "{tuple:?} is there, and no grant explains it"
-            );
-        }
-        let late = grants.iter().find(|(_, status, ends_at)| {
-            let ends_at = ends_at.filter(|_| status == "active");
-            passed.is_some_and(|passed| ends_at.is_some_and(|ends_at| ends_at <= passed))
-        });
-        assert!(late.is_none(), "still active after its end: {late:?}");
-    }
-
     /// The world is put in order: everything ends. What there was of each kind.
     pub(super) async fn end(mut self) -> [(&'static str, u64); 6] {
         self.app.sandbox.clear_faults();
@@ -518,29 +416,5 @@ impl World {
         let had = self.tally().await;
         self.app.finish().await;
         had
-    }
-
-    /// So that a run shows that something happened in it.
-    async fn tally(&self) -> [(&'static str, u64); 6] {
-        let mut conn = self.app.app.broker.db.conn().await.unwrap();
-        let row = sqlx::raw_sql(
-            "select count(*), count(active_at), (select count(*) from operations),
-                 (select count(*) from operations where status in ('refused', 'lost', 'failed', 'expired'))
-             from grants",
-        )
-        .fetch_one(&mut *conn)
-        .await
-        .unwrap();
-        let count = |index: usize| u64::try_from(row.get::<i64, _>(index)).unwrap();
-        let wrong = self.app.sandbox.calls();
-        let wrong = wrong.iter().filter(|call| call.outcome != "ok").count();
-        [
-            ("passes", self.passes),
-            ("grants", count(0)),
-            ("grants that became active", count(1)),
-            ("creates and deletes sent", count(2)),
-            ("of these refused, lost or failed", count(3)),
-            ("calls that went wrong", u64::try_from(wrong).unwrap()),
-        ]
     }
 }

@@ -108,7 +108,7 @@ impl TestApp {
     }
 
     pub(crate) async fn with(policy: &str, world: World) -> Self {
-        Self::with_settings(policy, world, |_| {}).await
+        Box::pin(Self::with_settings(policy, world, |_| {})).await
     }
 
     /// On a database of its own.
