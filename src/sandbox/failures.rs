@@ -7,7 +7,7 @@
 use super::world::{Assignment, World};
 
 /// Every known text, by the name that a scripted fault may use for it.
-pub const TEXTS: [(&str, &str); 6] = [
+pub const TEXTS: [(&str, &str); 7] = [
     (
         "no_such_assignment",
         "Received a 404 status error: EntitlementItem doesn't exist with the given entitlement key \
@@ -20,6 +20,11 @@ pub const TEXTS: [(&str, &str); 6] = [
     (
         "unsupported_policy",
         "Received a 404 status error: Not supported policy arn:aws:iam::{account}:policy/missing",
+    ),
+    // Nobody wrote down what AWS says here.
+    (
+        "unknown_permission_set",
+        "Received a 404 status error: Could not find PermissionSet with id {permission_set}",
     ),
     (
         "role_quota",

@@ -104,9 +104,9 @@ fn take_effect(state: &mut State, operation: &Operation) -> bool {
 fn obstacle(state: &State, assignment: &Assignment) -> Option<String> {
     let Assignment {
         account_id,
+        permission_set_arn,
         principal_type,
         principal_id,
-        ..
     } = assignment;
     if state
         .world
@@ -118,6 +118,10 @@ fn obstacle(state: &State, assignment: &Assignment) -> Option<String> {
             &state.world,
             assignment,
         ));
+    }
+    if state.world.permission_set(permission_set_arn).is_none() {
+        let name = "unknown_permission_set";
+        return Some(failures::text(name, &state.world, assignment));
     }
     if state
         .world

@@ -86,6 +86,19 @@ async fn a_deleted_permission_set_takes_its_assignments_and_its_roles_along() {
 }
 
 #[tokio::test]
+async fn a_create_in_flight_fails_when_its_permission_set_is_deleted() {
+    let stage = Stage::new();
+    let id = stage.create(PAYMENTS_PROD, ENGINEER).await.unwrap();
+    let edit = Edit::DeletePermissionSet {
+        permission_set: "production-admin".to_owned(),
+    };
+    stage.sandbox.apply(&edit).unwrap();
+    stage.pass(5);
+    assert_eq!(stage.creation(&id).await.0, "FAILED");
+    assert!(stage.sandbox.assignments().is_empty());
+}
+
+#[tokio::test]
 async fn an_account_that_is_closed_for_good_is_not_found_any_more() {
     let stage = Stage::new();
     stage.create(PAYMENTS_PROD, ENGINEER).await.unwrap();

@@ -18,6 +18,10 @@ pub(super) const TARGETS: [(&str, &str, &str); 4] = [
     ("quick", "production-admin", "111111111111"),
 ];
 
+/// Longest that an operation may take in a world that forgets operations, in milliseconds: what
+/// Curfew waits for a lost one covers it (protocol S4).
+pub(super) const SLOW: u64 = 5000;
+
 /// One of [`REQUESTERS`] and one of [`TARGETS`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
@@ -88,6 +92,16 @@ pub(super) enum Command {
         account: &'static str,
         suspended: bool,
     },
+    Rename {
+        who: &'static str,
+    },
+    /// Closed for good, or deleted, until everything is restored.
+    RemoveAccount {
+        account: &'static str,
+    },
+    DeleteSet {
+        set: &'static str,
+    },
     SetMember {
         who: &'static str,
         is_member: bool,
@@ -137,7 +151,8 @@ fn operation_fault() -> impl Strategy<Value = Fault> {
         1 => (select(&FAILURES[..]), any::<bool>()).prop_map(|((name, _), takes_effect)| {
             Fault::AsyncFailed { reason: name.to_owned(), takes_effect }
         }),
-        1 => (0..=5000_u64).prop_map(|millis| Fault::Slow { millis }),
+        2 => (0..=SLOW).prop_map(|millis| Fault::Slow { millis }),
+        1 => (800_000..=1_500_000_u64).prop_map(|millis| Fault::Slow { millis }),
     ]
 }
 
@@ -196,16 +211,20 @@ fn by_aws() -> impl Strategy<Value = Command> {
 
 fn by_hand() -> impl Strategy<Value = Command> {
     let person = || select(vec!["engineer", "engineer2", "both", "approver"]);
-    let account = select(vec!["payments-prod", "data-prod", "payments-staging"]);
+    let account = || select(vec!["payments-prod", "data-prod", "payments-staging"]);
+    let set = select(vec!["production-admin", "staging-admin"]);
     prop_oneof![
         3 => pair().prop_map(Command::Assign),
         3 => pair().prop_map(Command::Remove),
         2 => (person(), prop::bool::weighted(0.7)).prop_map(|(who, enabled)| Command::SetEnabled { who, enabled }),
         1 => person().prop_map(|who| Command::Delete { who }),
-        2 => (account, prop::bool::weighted(0.4))
+        2 => (account(), prop::bool::weighted(0.4))
             .prop_map(|(account, suspended)| Command::SetSuspended { account, suspended }),
         2 => (person(), prop::bool::weighted(0.7)).prop_map(|(who, is_member)| Command::SetMember { who, is_member }),
-        3 => Just(Command::Restore),
+        1 => person().prop_map(|who| Command::Rename { who }),
+        1 => account().prop_map(|account| Command::RemoveAccount { account }),
+        1 => set.prop_map(|set| Command::DeleteSet { set }),
+        4 => Just(Command::Restore),
         2 => Just(Command::Copy),
     ]
 }
@@ -223,6 +242,7 @@ fn passing() -> impl Strategy<Value = Command> {
         2 => 50..1000_i64,
         4 => 1000..8000_i64,
         2 => 8000..70_000_i64,
+        1 => 70_000..1_500_000_i64,
     ];
     millis.prop_map(|millis| Command::Pass { millis })
 }

@@ -8,9 +8,11 @@ use std::task::Poll;
 use chrono::{DateTime, TimeDelta, Utc};
 use curfew::app::App;
 use curfew::engine::Pass;
-use curfew::sandbox::{self, AccountState, Edit, Named, PrincipalType, Rate, Scripted, Window};
+use curfew::sandbox::{
+    self, AccountState, Edit, Fault, Named, PrincipalType, Rate, Scripted, Window,
+};
 
-use super::commands::{Command, DECIDERS, Lately, Pair, REQUESTERS};
+use super::commands::{Command, DECIDERS, Lately, Pair, REQUESTERS, SLOW};
 use crate::support::TestApp;
 use crate::support::app::POLICY;
 use crate::support::people::{Answer, Person};
@@ -54,6 +56,10 @@ pub(super) struct World {
     pub(super) candidates: BTreeMap<Tuple, DateTime<Utc>>,
     /// Assigned by hand, and never ours to touch.
     pub(super) standing: BTreeSet<Tuple>,
+    /// AWS forgot operations at some time.
+    forgets: bool,
+    /// Some operation took very long, or will.
+    is_slow: bool,
     pub(super) passes: u64,
 }
 
@@ -75,6 +81,8 @@ impl World {
             thawed: None,
             candidates: BTreeMap::new(),
             standing: BTreeSet::new(),
+            forgets: false,
+            is_slow: false,
             passes: 0,
         };
         world.sign_in_who_is_not().await;
@@ -107,10 +115,16 @@ impl World {
                 nth,
                 fault,
             } => {
+                let mut fault = fault.clone();
+                match &mut fault {
+                    Fault::Slow { millis } if self.forgets => *millis = (*millis).min(SLOW),
+                    Fault::Slow { millis } if *millis > SLOW => self.is_slow = true,
+                    _ => {}
+                }
                 let scripted = Scripted {
                     operation: (*operation).to_owned(),
                     nth: *nth,
-                    fault: fault.clone(),
+                    fault,
                 };
                 sandbox.fail(scripted).unwrap();
             }
@@ -136,12 +150,16 @@ impl World {
                 operation_millis,
                 overlap,
                 forgets,
-            } => sandbox.set_settings(|settings| {
-                settings.list_lag_millis = 0..=*lag_millis;
-                settings.operation_millis = 50..=*operation_millis;
-                settings.accepts_delete_during_create = *overlap;
-                settings.request_id_seconds = if *forgets { 3 } else { 86_400 };
-            }),
+            } => {
+                let forgets = *forgets && !self.is_slow;
+                self.forgets |= forgets;
+                sandbox.set_settings(|settings| {
+                    settings.list_lag_millis = 0..=*lag_millis;
+                    settings.operation_millis = 50..=*operation_millis;
+                    settings.accepts_delete_during_create = *overlap;
+                    settings.request_id_seconds = if forgets { 3 } else { 86_400 };
+                });
+            }
             Command::Calm => {
                 sandbox.clear_faults();
                 self.sign_in_who_is_not().await;
@@ -158,6 +176,21 @@ impl World {
                 );
             }
             Command::Delete { who } => self.edit(|user| Edit::DeleteUser { user }, who),
+            Command::Rename { who } => {
+                let user_name = format!("renamed-{who}@example.com");
+                self.edit(|user| Edit::RenameUser { user, user_name }, who);
+            }
+            Command::RemoveAccount { account } => {
+                self.edit(|account| Edit::RemoveAccount { account }, account);
+                self.forget_what_hands_removed();
+            }
+            Command::DeleteSet { set } => {
+                self.edit(
+                    |permission_set| Edit::DeletePermissionSet { permission_set },
+                    set,
+                );
+                self.forget_what_hands_removed();
+            }
             Command::SetMember { who, is_member } => {
                 let group = "engineers".to_owned();
                 let change = |user| {
@@ -175,7 +208,8 @@ impl World {
                 } else {
                     AccountState::Active
                 };
-                sandbox.set_account_state(account, state).unwrap();
+                let change = |account| Edit::SetAccountState { account, state };
+                self.edit(change, account);
             }
             Command::Restore => {
                 self.restore();
@@ -235,9 +269,16 @@ impl World {
 
     // Hands
 
-    fn edit(&self, edit: impl FnOnce(String) -> Edit, who: &str) {
-        // There may be no such person any more.
-        _ = self.app.sandbox.apply(&edit(who.to_owned()));
+    fn edit(&self, edit: impl FnOnce(String) -> Edit, what: &str) {
+        // It may not be there any more.
+        _ = self.app.sandbox.apply(&edit(what.to_owned()));
+    }
+
+    /// What stood in an account that is gone was not taken away by Curfew.
+    fn forget_what_hands_removed(&mut self) {
+        let there = self.present();
+        self.standing.retain(|tuple| there.contains(tuple));
+        self.candidates.retain(|tuple, _| there.contains(tuple));
     }
 
     fn tuple(pair: Pair) -> Tuple {
@@ -263,7 +304,9 @@ impl World {
             return;
         }
         let edit = Edit::AddAssignment(Self::named(&tuple));
-        self.app.sandbox.apply(&edit).unwrap();
+        if self.app.sandbox.apply(&edit).is_err() {
+            return;
+        }
         self.app.by_hand.insert(tuple.clone());
         if !self.is_ours(&tuple).await {
             self.candidates.insert(tuple, self.app.now());
@@ -273,7 +316,9 @@ impl World {
     fn remove(&mut self, pair: Pair) {
         let tuple = Self::tuple(pair);
         let edit = Edit::RemoveAssignment(Self::named(&tuple));
-        self.app.sandbox.apply(&edit).unwrap();
+        if self.app.sandbox.apply(&edit).is_err() {
+            return;
+        }
         self.app.by_hand.remove(&tuple);
         self.candidates.remove(&tuple);
         self.standing.remove(&tuple);
@@ -283,7 +328,7 @@ impl World {
         let healthy = sandbox::World::demo();
         let heal = |world: &mut sandbox::World| {
             (world.users, world.groups) = (healthy.users, healthy.groups);
-            world.accounts = healthy.accounts;
+            (world.accounts, world.permission_sets) = (healthy.accounts, healthy.permission_sets);
             Ok(())
         };
         self.app.sandbox.edit(heal).unwrap();
