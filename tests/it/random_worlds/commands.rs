@@ -146,12 +146,12 @@ fn fault() -> impl Strategy<Value = Fault> {
 /// What may befall a create or delete.
 fn operation_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
-        3 => fault(),
-        3 => (0..=5000_u64).prop_map(|millis| Fault::DeliverLate { millis: millis..=millis }),
-        1 => (select(&FAILURES[..]), any::<bool>()).prop_map(|((name, _), takes_effect)| {
+        6 => fault(),
+        6 => (0..=5000_u64).prop_map(|millis| Fault::DeliverLate { millis: millis..=millis }),
+        3 => (select(&FAILURES[..]), any::<bool>()).prop_map(|((name, _), takes_effect)| {
             Fault::AsyncFailed { reason: name.to_owned(), takes_effect }
         }),
-        2 => (0..=SLOW).prop_map(|millis| Fault::Slow { millis }),
+        3 => (0..=SLOW).prop_map(|millis| Fault::Slow { millis }),
         1 => (800_000..=1_500_000_u64).prop_map(|millis| Fault::Slow { millis }),
     ]
 }
@@ -239,9 +239,9 @@ fn by_machines() -> impl Strategy<Value = Command> {
 
 fn passing() -> impl Strategy<Value = Command> {
     let millis = prop_oneof![
-        2 => 50..1000_i64,
-        4 => 1000..8000_i64,
-        2 => 8000..70_000_i64,
+        4 => 50..1000_i64,
+        8 => 1000..8000_i64,
+        4 => 8000..70_000_i64,
         1 => 70_000..1_500_000_i64,
     ];
     millis.prop_map(|millis| Command::Pass { millis })

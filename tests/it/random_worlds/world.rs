@@ -35,7 +35,7 @@ assurance = "mfa"
 const LATELY: usize = 4;
 
 /// Most passes of one command.
-const PASSES: usize = 60;
+const PASSES: usize = 40;
 
 /// Account, permission set ARN, person.
 pub(super) type Tuple = (String, String, String);
