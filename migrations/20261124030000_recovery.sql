@@ -41,8 +41,7 @@ comment on table findings is
 -- What a process remembers of the loss may be a create whose intent, grant included, is gone.
 alter table operations drop constraint operations_kind;
 alter table operations add constraint operations_kind check (
-    (kind = 'create' and (grant_id is not null or status in ('lost', 'expired', 'in_progress', 'stuck', 'succeeded', 'failed')))
-    or (kind = 'delete' and grant_id is null)
+    kind = 'create' or (kind = 'delete' and grant_id is null)
 );
 
 create index assignments_owned on assignments (owned_since) where owned_since is not null;

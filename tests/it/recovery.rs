@@ -148,7 +148,8 @@ async fn what_nobody_remembers_is_found_by_the_sweep_and_an_administrator_decide
 #[tokio::test]
 async fn of_an_exclusive_permission_set_what_the_sweep_finds_is_deleted_without_asking() {
     // D3
-    let policy = format!("{POLICY}\n[permission_set.production-admin]\nexclusive = true\n");
+    let policy = POLICY.replace("exclusive = false", "exclusive = true");
+    assert_ne!(policy, POLICY);
     let (mut postgres, app) = with_lagging_standby_and(&policy).await;
     app.sandbox
         .add_assignment(ACCOUNT, SET, PrincipalType::User, "engineer2")
