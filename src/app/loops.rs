@@ -14,7 +14,7 @@ use super::App;
 use crate::access::id::RequestId;
 use crate::broker::Broker;
 use crate::http::live::{Live, Notice};
-use crate::postgres::{CHANGED, Db, WAKE, bounded, sessions};
+use crate::postgres::{CHANGED, Db, SILENCE, WAKE, bounded, sessions};
 
 /// Longest sleep of the loop that lapses requests.
 const LAPSE_EVERY: Duration = Duration::from_secs(5);
@@ -28,6 +28,15 @@ const WRITTEN_IN_EVERY: Duration = Duration::from_secs(10);
 /// How often somebody looks for what should be put right.
 const WARNINGS_EVERY: Duration = Duration::from_mins(5);
 
+/// A connection that has listened for so long without hearing anything is asked whether it is still there.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// Work on the database that takes so long hangs. It is dropped, and the loop goes on.
+const HANGS: Duration = Duration::from_mins(1);
+
+/// The same of a copy of the directory, for which AWS is asked too.
+const COPY_HANGS: Duration = Duration::from_mins(15);
+
 /// How often sessions that ran out are swept away.
 const SESSIONS_EVERY: Duration = Duration::from_mins(10);
 
@@ -38,20 +47,38 @@ pub(super) async fn until_stopped(stop: CancellationToken, work: impl Future<Out
     }
 }
 
+/// Its outcome, or that it hangs.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.unwrap_or_else(|_| anyhow::bail!("nothing came of it in {} s", limit.as_secs()))
+}
+
 /// See [`App::listen`]. Everybody is also woken after each connect, because whatever was said before it
 /// is lost.
 pub(super) async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64>, live: Live) {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with(bounded(database));
     loop {
+        // A pool of its own each time: the last one may still wait for a connection that hangs.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_lazy_with(bounded(database.clone()));
         let heard = async {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen_all([WAKE, CHANGED]).await?;
             knocks.send_modify(|count| *count += 1);
             live.wake(Notice::Anything);
-            // An interrupted connection answers `None`.
-            while let Some(said) = listener.try_recv().await? {
+            loop {
+                let Ok(said) = tokio::time::timeout(QUIET, listener.try_recv()).await else {
+                    let asked = async { anyhow::Ok(listener.listen_all([WAKE, CHANGED]).await?) };
+                    within(SILENCE, asked).await?;
+                    continue;
+                };
+                // An interrupted connection answers `None`.
+                let Some(said) = said? else {
+                    return anyhow::Ok(());
+                };
                 if said.channel() == CHANGED {
                     live.wake(match said.payload().parse() {
                         Ok(id) => Notice::Request(RequestId(id)),
@@ -61,7 +88,6 @@ pub(super) async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64
                     knocks.send_modify(|count| *count += 1);
                 }
             }
-            anyhow::Ok(())
         };
         if let Err(error) = heard.await {
             tracing::warn!(
@@ -76,7 +102,7 @@ pub(super) async fn listen(database: PgConnectOptions, knocks: watch::Sender<u64
 pub(super) async fn lapse(broker: Broker, mut knock: watch::Receiver<u64>) {
     loop {
         knock.mark_unchanged();
-        let sleep = match broker.lapse_due().await {
+        let sleep = match within(HANGS, broker.lapse_due()).await {
             Ok(Some(next)) => match async {
                 anyhow::Ok(broker.db.clock.now(&mut *broker.db.conn().await?).await?)
             }
@@ -131,7 +157,7 @@ pub(super) async fn copy_directory(broker: Broker) {
                 .await?;
             broker.end_of_disabled().await
         };
-        if let Err(error) = copied.await {
+        if let Err(error) = within(COPY_HANGS, copied).await {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "the directory could not be copied; trying again"
@@ -143,7 +169,7 @@ pub(super) async fn copy_directory(broker: Broker) {
 pub(super) async fn look_for_warnings(app: Arc<App>) {
     loop {
         tokio::time::sleep(WARNINGS_EVERY).await;
-        if let Err(error) = app.look_for_warnings().await {
+        if let Err(error) = within(HANGS, app.look_for_warnings()).await {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "nobody could look for what should be put right; trying again"
@@ -155,7 +181,7 @@ pub(super) async fn look_for_warnings(app: Arc<App>) {
 pub(super) async fn keep_written_in(app: Arc<App>) {
     loop {
         tokio::time::sleep(WRITTEN_IN_EVERY).await;
-        if let Err(error) = app.write_in().await {
+        if let Err(error) = within(HANGS, app.write_in()).await {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "this replica could not be written in; trying again"
@@ -170,10 +196,13 @@ pub(super) async fn sweep_sessions(db: Db) {
         let swept = async {
             let mut conn = db.conn().await?;
             let now = db.clock.now(&mut conn).await?;
-            sessions::delete_expired(&mut conn, now).await
+            anyhow::Ok(sessions::delete_expired(&mut conn, now).await?)
         };
-        if let Err(error) = swept.await {
-            tracing::warn!(%error, "old sessions could not be swept; trying again");
+        if let Err(error) = within(HANGS, swept).await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "old sessions could not be swept; trying again"
+            );
         }
     }
 }

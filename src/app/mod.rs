@@ -252,7 +252,7 @@ impl App {
         knocks: watch::Sender<u64>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let listening = loops::listen(self.database.clone(), knocks, self.live().clone());
+        let listening = loops::listen(self.database.clone(), knocks, self.live().clone()).boxed();
         loops::until_stopped(stop, listening)
     }
 

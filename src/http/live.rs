@@ -47,6 +47,9 @@ const MOST_NOTICES: usize = 256;
 /// How long a stream lives. The browser opens the next one by itself.
 const LASTS: Duration = Duration::from_mins(5);
 
+/// A look that takes so long hangs, and would keep the others from looking.
+const LOOK_HANGS: Duration = Duration::from_secs(10);
+
 /// How soon the browser opens the next one.
 const REOPENED_AFTER: Duration = Duration::from_secs(2);
 
@@ -275,10 +278,10 @@ impl Watch {
             let newest = audit::list_of_request(&mut conn, self.id.0, false, i64::MAX, 1).await?;
             Ok::<_, Error>(newest.first().map(|event| event.seq))
         };
-        match looked.await {
-            Ok(newest) => newest,
-            Err(Error::Refused(_)) => None,
-            Err(error) => {
+        match tokio::time::timeout(LOOK_HANGS, looked).await {
+            Ok(Ok(newest)) => newest,
+            Ok(Err(Error::Refused(_))) => None,
+            error => {
                 tracing::debug!(?error, "a live stream ends: nobody can say what changed");
                 None
             }

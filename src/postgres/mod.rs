@@ -31,7 +31,7 @@ pub mod sessions;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection};
 
 use crate::clock::Clock;
 
@@ -45,6 +45,10 @@ pub const WAKE: &str = "curfew_wake";
 /// Channel that wakes whoever watches a request: its id as payload. Whoever misses it looks every few
 /// seconds all the same.
 pub const CHANGED: &str = "curfew_changed";
+
+/// A connection that says nothing for so long is thrown away. Where a host or a firewall between died
+/// without a word, nothing else would end the wait.
+pub const SILENCE: Duration = Duration::from_secs(2);
 
 /// The database, and the clock that goes with it.
 #[derive(Clone, Debug)]
@@ -62,6 +66,9 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .before_acquire(|conn, _| Box::pin(answers(conn)))
+            .after_release(|conn, _| Box::pin(answers(conn)))
             .connect_lazy_with(bounded(options));
         Self { pool, clock }
     }
@@ -73,6 +80,13 @@ impl Db {
     pub async fn conn(&self) -> sqlx::Result<PoolConnection<Postgres>> {
         self.pool.acquire().await
     }
+}
+
+async fn answers(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let asked = tokio::time::timeout(SILENCE, conn.ping()).await;
+    asked
+        .map_err(|late| sqlx::Error::Io(late.into()))?
+        .map(|()| true)
 }
 
 /// Session settings under which a frozen process can hold nobody up for long (protocol L2). No
