@@ -34,6 +34,7 @@ impl Engine {
             Ok(progress) => progress,
             Err(error) => return self.call_failed(picture, &error).await,
         };
+        locked(&self.reach).answered();
         let Grasp {
             mut change,
             picture,
@@ -96,6 +97,7 @@ impl Engine {
             Ok(present) => present,
             Err(error) => return self.call_failed(picture, &error).await,
         };
+        locked(&self.reach).answered();
         let mut change = Change::begin(&self.db, Actor::System).await?;
         let current = assignments::lock(change.conn(), of.id).await?;
         let sight = Sight::after(current.sight, present, began_at);
@@ -212,6 +214,7 @@ impl Engine {
     ) -> Result<Found, CallFailed> {
         let of = &picture.assignment;
         let recent = self.identity_center.recent_creates(since).await?;
+        locked(&self.reach).answered();
         let known = async { operations::known(&mut *self.db.conn().await?, &recent).await }.await;
         let known = known.map_err(|error| CallFailed {
             is_throttled: false,

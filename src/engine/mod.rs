@@ -6,7 +6,8 @@
 //! somebody knocks. Nothing exists only as a timer: a pass finds all its work in the rows.
 //!
 //! `grasp` locks and reads, `step` decides, `act` does, `look` asks, `record` keeps what came of it,
-//! `check` says whether access may start; `budget` and `watch` bound calls and distrust clocks.
+//! `check` says whether access may start; `budget` bounds calls, `watch` distrusts clocks, and `reach`
+//! notices that AWS answers nothing here.
 
 mod act;
 mod budget;
@@ -15,6 +16,7 @@ mod grasp;
 pub mod history;
 mod look;
 mod memory;
+mod reach;
 mod record;
 mod recovery;
 pub mod step;
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::budget::{Calls, Outstanding};
 use self::memory::Memory;
 use self::sweep::Round;
+use self::reach::Reach;
 use self::watch::{Asked, Watch};
 use crate::access::assignment::OperationKind;
 use crate::access::id::{AssignmentId, HolderId};
@@ -46,7 +49,7 @@ use crate::directory::Directory;
 use crate::metrics::Metrics;
 use crate::postgres::change::Change;
 use crate::postgres::lease::{self, Lease};
-use crate::postgres::{Db, assignments, installation, operations};
+use crate::postgres::{Db, assignments, installation, operations, replicas};
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
 
@@ -80,6 +83,12 @@ const CROWDED: Duration = Duration::from_millis(100);
 /// A pass that has not finished for so long stops the heartbeat: somebody else should take over.
 const PASS_MUST_FINISH: Duration = Duration::from_secs(30);
 
+/// A pass that has not finished for so long never will: it is dropped as by a crash, and the next follows.
+const PASS_IS_DROPPED: Duration = Duration::from_mins(1);
+
+/// A heartbeat that takes so long comes too late.
+const HEARTBEAT_IS_DROPPED: Duration = Duration::from_secs(6);
+
 /// The engine of one process.
 #[derive(Debug)]
 pub struct Engine {
@@ -92,6 +101,7 @@ pub struct Engine {
     calls: Mutex<Calls>,
     outstanding: Mutex<Outstanding>,
     watch: Mutex<Watch>,
+    reach: Mutex<Reach>,
     stumbled: Mutex<BTreeMap<AssignmentId, Duration>>,
     foreign: Mutex<BTreeSet<(AssignmentId, String)>>,
     memory: Mutex<Memory>,
@@ -161,6 +171,7 @@ impl Engine {
             calls: Mutex::new(Calls::new(settings.calls_per_second, boot)),
             outstanding: Mutex::new(Outstanding::default()),
             watch: Mutex::new(Watch::default()),
+            reach: Mutex::default(),
             stumbled: Mutex::default(),
             foreign: Mutex::default(),
             memory: Mutex::new(Memory::open(state_dir)),
@@ -219,6 +230,7 @@ impl Engine {
     }
 
     async fn pass(&self) -> anyhow::Result<Pass> {
+        self.offer_lease_if_lost().await?;
         if let Some(until) = self.hold_lease().await? {
             return Ok(Pass {
                 led: false,
@@ -271,30 +283,34 @@ impl Engine {
     async fn hold_lease(&self) -> anyhow::Result<Option<DateTime<Utc>>> {
         self.compare_with_memory().await?;
         let mut conn = self.db.conn().await?;
+        let held = lease::load(&mut conn).await?;
         // Never behind the last heartbeat, whoever's it was (T1).
-        if let Some(renewed_at) = lease::renewed_at(&mut conn).await? {
+        if let Some(renewed_at) = held.renewed_at {
             locked(&self.watch).not_behind(renewed_at, self.db.clock.boot());
         }
         let now = self.read_time(&mut conn).await?;
         drop(conn);
+        if let Some(until) = held.by_another(self.holder, now) {
+            return Ok(Some(self.follow(until)));
+        }
+        if held.holder != Some(self.holder) {
+            // Before it is taken: whom AWS does not answer leaves it to whom it does.
+            locked(&self.status).leads = false;
+            self.compare_worlds().await?;
+        } else if locked(&self.reach).is_aside(self.db.clock.boot()) {
+            return Ok(Some(self.follow(now + TimeDelta::seconds(1))));
+        }
         let mut change = Change::begin(&self.db, Actor::System).await?;
+        let now = self.read_time(change.conn()).await?;
         let took = lease::hold(change.conn(), self.holder, now, self.settings.lease_ttl).await?;
         match took {
-            Lease::HeldUntil(until) => {
-                locked(&self.status).leads = false;
-                return Ok(Some(until));
-            }
-            Lease::Renewed => change.commit_bookkeeping().await?,
+            Lease::HeldUntil(until) => return Ok(Some(self.follow(until))),
+            Lease::Renewed | Lease::Resumed => change.commit_bookkeeping().await?,
             Lease::Taken => {
                 change.record(
                     Event::new(EventType::LeaseTaken).with("holder", self.holder.to_string()),
                 );
                 change.commit().await?;
-                if let Err(error) = self.compare_worlds().await {
-                    locked(&self.status).halted = Some(format!("{error:#}"));
-                    lease::give_up(&mut *self.db.conn().await?, self.holder).await?;
-                    return Err(error);
-                }
                 tracing::info!(holder = %self.holder, "this engine leads");
             }
         }
@@ -302,22 +318,56 @@ impl Engine {
         Ok(None)
     }
 
-    /// Is this the organisation that the database belongs to? Asked at every take-over; on any
+    /// Somebody else's turn, until then.
+    fn follow(&self, until: DateTime<Utc>) -> DateTime<Utc> {
+        let mut status = locked(&self.status);
+        status.leads = false;
+        status.halted = None;
+        until
+    }
+
+    /// AWS answers nothing here: whoever fares better may have the lease. Alone it keeps it, because
+    /// reports and lapses need a leader all the same.
+    async fn offer_lease_if_lost(&self) -> anyhow::Result<()> {
+        let boot = self.db.clock.boot();
+        if !locked(&self.status).leads || !locked(&self.reach).is_lost(boot) {
+            return Ok(());
+        }
+        let mut change = Change::begin(&self.db, Actor::System).await?;
+        let now = self.time_of(&mut change).await?;
+        if replicas::list(change.conn(), now).await?.len() < 2 {
+            return Ok(());
+        }
+        tracing::error!(
+            "Identity Center answers nothing here (see the calls that failed); other replicas may take the lease"
+        );
+        // First: no heartbeat may take the offer back.
+        locked(&self.reach).stand_aside(boot);
+        lease::offer(change.conn(), self.holder, now).await?;
+        change.wake();
+        change.commit_bookkeeping().await
+    }
+
+    /// Is this the organisation that the database belongs to? Asked before every take-over; on any
     /// difference nothing is sent to AWS.
     async fn compare_worlds(&self) -> anyhow::Result<()> {
         let found = installation::find(&mut *self.db.conn().await?).await?;
         let of_database = found.context("this database belongs to no installation yet")?;
         let of_aws = self.directory.aws.instance().await?;
-        anyhow::ensure!(
-            of_database.instance_arn == of_aws.arn
-                && of_database.identity_store_id == of_aws.identity_store_id,
+        if of_database.instance_arn == of_aws.arn
+            && of_database.identity_store_id == of_aws.identity_store_id
+        {
+            return Ok(());
+        }
+        let why = format!(
             "this database belongs to {} ({}), but the AWS credentials lead to {} ({}); nothing is sent to AWS",
             of_database.instance_arn,
             of_database.identity_store_id,
             of_aws.arn,
             of_aws.identity_store_id
         );
-        Ok(())
+        locked(&self.status).halted = Some(why.clone());
+        anyhow::bail!(why)
     }
 
     /// The engine's time: the database's, distrusted.
@@ -367,7 +417,10 @@ impl Engine {
             return Ok(());
         }
         match self.identity_center.in_progress(kind).await {
-            Ok(still) => operations::postpone(conn, &still, now + SHARED_LOOK).await?,
+            Ok(still) => {
+                locked(&self.reach).answered();
+                operations::postpone(conn, &still, now + SHARED_LOOK).await?;
+            }
             Err(error) => self.note_failure(&error),
         }
         Ok(())
@@ -380,6 +433,8 @@ impl Engine {
     fn note_failure(&self, error: &CallFailed) {
         if error.is_throttled {
             locked(&self.calls).slow_down();
+        } else {
+            locked(&self.reach).unanswered(self.db.clock.boot());
         }
         tracing::warn!(error = %error, "a call to AWS failed; it is made again");
     }
@@ -391,7 +446,9 @@ impl Engine {
         let passes = async {
             loop {
                 knock.mark_unchanged();
-                let sleep = match self.tick().await {
+                let ticked = tokio::time::timeout(PASS_IS_DROPPED, self.tick());
+                let pass = ticked.await.unwrap_or_else(|late| Err(late.into()));
+                let sleep = match pass {
                     Ok(pass) => self.until(pass.next_at).await,
                     Err(error) => {
                         tracing::error!(
@@ -428,7 +485,8 @@ impl Engine {
             {
                 continue;
             }
-            if let Err(error) = self.hold_lease().await {
+            let held = tokio::time::timeout(HEARTBEAT_IS_DROPPED, self.hold_lease());
+            if let Err(error) = held.await.unwrap_or_else(|late| Err(late.into())) {
                 tracing::warn!(error = format!("{error:#}"), "a heartbeat failed");
             }
         }

@@ -32,6 +32,14 @@ impl Engine {
         id: OperationId,
         answer: Answer,
     ) -> anyhow::Result<Then> {
+        match &answer {
+            Answer::Unknown { .. }
+            | Answer::Refused {
+                refusal: Refusal::NotSent,
+                ..
+            } => locked(&self.reach).unanswered(self.db.clock.boot()),
+            _ => locked(&self.reach).answered(),
+        }
         let Grasp {
             mut change,
             picture,

@@ -12,6 +12,8 @@ pub enum Lease {
     Renewed,
     /// It is ours from now on.
     Taken,
+    /// It was ours, ran out, and nobody had it since.
+    Resumed,
     /// Somebody else holds it until then.
     HeldUntil(DateTime<Utc>),
 }
@@ -55,7 +57,11 @@ pub async fn hold(
     )
     .execute(conn)
     .await?;
-    Ok(Lease::Taken)
+    Ok(if row.holder == Some(holder.0) {
+        Lease::Resumed
+    } else {
+        Lease::Taken
+    })
 }
 
 /// Until when the lease is ours, if it is. Nobody can take it over until the transaction ends; renewing
@@ -76,16 +82,6 @@ pub async fn share(
     .map(Option::flatten)
 }
 
-/// When the lease was last renewed, by whomever.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn renewed_at(conn: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
-    sqlx::query_scalar!("select renewed_at from lease")
-        .fetch_one(conn)
-        .await
-}
-
 /// The lease as it stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Held {
@@ -95,6 +91,15 @@ pub struct Held {
     pub renewed_at: Option<DateTime<Utc>>,
     /// Until when it holds.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Held {
+    /// Until when somebody else has it, if somebody has.
+    #[must_use]
+    pub fn by_another(&self, me: HolderId, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.expires_at
+            .filter(|until| *until > now && self.holder != Some(me))
+    }
 }
 
 /// How the lease stands.
@@ -120,6 +125,25 @@ pub async fn clear(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("update lease set holder = null, expires_at = null")
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Lets it run out now: whoever likes may take it, and until somebody does the holder may resume it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn offer(
+    conn: &mut PgConnection,
+    holder: HolderId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update lease set expires_at = $2 where holder = $1 and expires_at > $2",
+        holder.0,
+        now
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

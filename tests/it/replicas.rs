@@ -1,10 +1,13 @@
-//! One engine at a time, and correct even if two act for a moment (protocol L1, S4).
+//! One engine at a time, and correct even if two act for a moment (protocol L1, S4); and one that AWS does
+//! not answer lets another lead.
 
 use chrono::TimeDelta;
 use curfew::access::id::HolderId;
 use curfew::access::person::Actor;
+use curfew::postgres::audit;
 use curfew::postgres::change::Change;
 use curfew::postgres::lease::{self, Lease};
+use curfew::sandbox::Fault;
 
 use crate::support::TestApp;
 
@@ -125,6 +128,88 @@ async fn an_engine_that_finds_another_world_sends_nothing_and_says_why() {
         "active",
         "in its own world it goes on"
     );
+    app.run_for(TimeDelta::minutes(6)).await;
+    app.finish().await;
+}
+
+/// Identity Center answers nothing for so many looks.
+fn unanswered(app: &TestApp, looks: usize) {
+    for _ in 0..looks {
+        app.sandbox
+            .fail_next("ListAccountAssignments", Fault::LoseAnswerBefore)
+            .unwrap();
+    }
+}
+
+/// Passes of the first engine until it follows.
+async fn stands_aside(app: &TestApp) {
+    for _ in 0..60 {
+        if !app.app.engine.tick().await.unwrap().led {
+            return;
+        }
+        app.advance(TimeDelta::milliseconds(250));
+    }
+    panic!("it holds on to the lease");
+}
+
+/// How often the lease changed hands.
+async fn times_taken(app: &TestApp) -> usize {
+    let mut conn = app.app.broker.db.conn().await.unwrap();
+    let events = audit::list_after(&mut conn, 0, i64::MAX).await.unwrap();
+    let taken = events
+        .iter()
+        .filter(|event| String::from_utf8_lossy(&event.canonical).contains("engine.lease_taken"));
+    taken.count()
+}
+
+#[tokio::test]
+async fn an_engine_that_aws_does_not_answer_lets_another_lead() {
+    let app = TestApp::start().await;
+    let second = app.another().await;
+    app.tick().await;
+    unanswered(&app, 3);
+    let id = app.approved(5).await;
+    stands_aside(&app).await;
+    assert!(second.engine.tick().await.unwrap().led);
+    app.advance(TimeDelta::seconds(4));
+    assert!(!app.app.engine.tick().await.unwrap().led, "it follows");
+    for _ in 0..10 {
+        app.advance(TimeDelta::seconds(1));
+        second.engine.tick().await.unwrap();
+    }
+    assert_eq!(app.status(&id).await, "active");
+    app.advance(app.settings.lease_ttl);
+    app.run_for(TimeDelta::minutes(6)).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_nobody_relieves_goes_on_and_the_log_is_not_filled() {
+    let app = TestApp::start().await;
+    let id = app.approved(5).await;
+    // Alone there is nobody to stand aside for.
+    unanswered(&app, 3);
+    for _ in 0..80 {
+        assert!(app.tick().await.led);
+        app.advance(TimeDelta::milliseconds(250));
+    }
+    assert_eq!(app.status(&id).await, "active");
+    // Another one runs, and can't do it either.
+    let second = app.another().await;
+    let engineer2 = app.sign_in("engineer2").await;
+    let other = engineer2.asks(5).await;
+    app.sign_in("approver").await.act(&other, "approve").await;
+    unanswered(&app, 3);
+    stands_aside(&app).await;
+    app.sandbox
+        .fail_next("ListInstances", Fault::LoseAnswerBefore)
+        .unwrap();
+    assert!(second.engine.tick().await.is_err());
+    app.advance(TimeDelta::seconds(4));
+    assert!(app.tick().await.led, "it goes on where it was");
+    app.settle().await;
+    assert_eq!(engineer2.grant_status(&other).await, "active");
+    assert_eq!(times_taken(&app).await, 1);
     app.run_for(TimeDelta::minutes(6)).await;
     app.finish().await;
 }
