@@ -36,8 +36,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::budget::{Calls, Outstanding};
 use self::memory::Memory;
-use self::sweep::Round;
 use self::reach::Reach;
+use self::sweep::Round;
 use self::watch::{Asked, Watch};
 use crate::access::assignment::OperationKind;
 use crate::access::id::{AssignmentId, HolderId};

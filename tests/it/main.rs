@@ -36,3 +36,4 @@ mod security;
 mod serve;
 mod sessions;
 mod switches;
+mod three_replicas;

@@ -16,12 +16,11 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
-use crate::serve::signed_in;
 use crate::support::TestApp;
 use crate::support::app::POLICY;
 use crate::support::own_postgres::OwnPostgres;
 use crate::support::people::send;
-use crate::support::served::{Operator, Served};
+use crate::support::served::{Operator, Served, signed_in};
 
 /// Longest that a story waits for a service that runs by itself; a guard, not a wait.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -85,18 +84,8 @@ async fn poll<T>(what: impl AsyncFn() -> Option<T>) -> T {
 }
 
 async fn ask(served: &Served, session: &str) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = json!({"rule": "staging-admin", "account": "222222222222", "minutes": 60, "reason": "restart the workers"});
-    let answer = client
-        .post(format!("{}/api/v1/requests", served.origin))
-        .header("sec-fetch-site", "same-origin")
-        .header("content-type", "application/json")
-        .header("cookie", format!("sid={session}"))
-        .body(ask.to_string())
-        .send()
-        .await
-        .unwrap();
-    let said: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let (_, said) = served.act("/api/v1/requests", session, &ask).await;
     said["id"]
         .as_str()
         .unwrap_or_else(|| panic!("{said}"))

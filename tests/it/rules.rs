@@ -16,7 +16,7 @@
 //! | G2 | tried for ever, with growing delay and an alarm | `ending`, `hanging` |
 //! | G3 | no text stops an ending | `ending::what_somebody_writes_…`, `access::text` |
 //! | G4 | without Postgres: 503, and on as soon as it is back | `security::with_the_database_away_…` |
-//! | L1 | one engine at a time, and two do no harm | `replicas` |
+//! | L1 | one engine at a time, and two do no harm | `replicas`, `three_replicas` |
 //! | L2 | no lock over anything but SQL, and none for long | `replicas::a_decision_holds_up_…`, `layering` |
 //! | L3 | notifications wake, and nothing more | here |
 //! | L4 | ends by a person first | here; `hanging` for the alarm |

@@ -7,12 +7,9 @@ use std::process::Stdio;
 
 use chrono::TimeDelta;
 use curfew::access::id::HolderId;
-use curfew::access::person::{Assurance, Channel, SignedInPerson};
-use curfew::clock::Clock;
 use curfew::config::Config;
-use curfew::http::session;
 use curfew::postgres::lease::{self, Lease};
-use curfew::postgres::{Db, directory, replicas};
+use curfew::postgres::replicas;
 use reqwest::Method;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -21,28 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::support::TestApp;
 use crate::support::database::Database;
-use crate::support::served::Operator;
-
-fn db(operator: &Operator) -> Db {
-    Db::new(operator.database.runtime.clone(), 2, Clock::Postgres)
-}
-
-/// A session in the product's own store.
-pub(crate) async fn signed_in(db: &Db, email: &str) -> String {
-    let mut conn = db.conn().await.unwrap();
-    let person = directory::find_person_by_email(&mut conn, email)
-        .await
-        .unwrap();
-    drop(conn);
-    let by = SignedInPerson {
-        person: person.unwrap(),
-        assurance: Assurance::PhishingResistant,
-        amr: vec!["hwk".to_owned()],
-        channel: Channel::Web,
-        ip: None,
-    };
-    session::open(db, &by).await.unwrap()
-}
+use crate::support::served::{Operator, signed_in};
 
 #[tokio::test]
 async fn a_service_runs_on_its_own_database_and_has_nothing_of_the_demo() {
@@ -60,7 +36,7 @@ async fn a_service_runs_on_its_own_database_and_has_nothing_of_the_demo() {
     }
     let (status, login) = served.get("/login", None).await;
     assert!(status == 200 && !login.contains("login/demo"), "{login}");
-    let db = db(&operator);
+    let db = operator.db();
     let engineer = signed_in(&db, "engineer@example.com").await;
     let (status, home) = served.get("/", Some(&engineer)).await;
     assert!(

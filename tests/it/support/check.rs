@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use curfew::audit::chain::{Head, Verifier};
-use curfew::postgres::audit;
+use curfew::postgres::{Db, audit};
 use sqlx::Row as _;
 
 use super::TestApp;
@@ -101,11 +101,12 @@ pub(crate) async fn everything(app: &TestApp) {
         "scripted faults never fired: {:?}",
         app.sandbox.waiting_faults()
     );
-    the_log_is_whole(app).await;
+    the_log_is_whole(&app.app.broker.db).await;
 }
 
-async fn the_log_is_whole(app: &TestApp) {
-    let mut conn = app.app.broker.db.conn().await.unwrap();
+/// The chain holds, and nothing happened twice.
+pub(crate) async fn the_log_is_whole(db: &Db) {
+    let mut conn = db.conn().await.unwrap();
     let head = audit::load_head(&mut conn).await.unwrap();
     let mut verifier = Verifier::from(Head::START);
     let mut seen: BTreeMap<(String, String), u32> = BTreeMap::new();

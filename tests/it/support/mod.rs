@@ -7,5 +7,7 @@ pub(crate) mod database;
 pub(crate) mod own_postgres;
 pub(crate) mod people;
 pub(crate) mod served;
+pub(crate) mod wire;
+pub(crate) mod wrong_clock;
 
 pub(crate) use app::TestApp;

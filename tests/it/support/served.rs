@@ -6,7 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use curfew::access::person::{Assurance, Channel, SignedInPerson};
+use curfew::clock::Clock;
+use curfew::http::session;
+use curfew::postgres::{Db, directory};
 use curfew::sandbox::{self, Sandbox, World};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +26,9 @@ const POLICY: &str = include_str!("../../../src/cli/demo_policy.toml");
 
 /// What an operator has: a folder with a configuration and a policy, a database, and an AWS.
 pub(crate) struct Operator {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) database: Database,
+    pub(crate) sandbox: Sandbox,
     endpoint: String,
     stop_sandbox: CancellationToken,
 }
@@ -41,10 +48,11 @@ impl Operator {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let stop_sandbox = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-        tokio::spawn(sandbox.serve(listener, stop_sandbox.clone()));
+        tokio::spawn(sandbox.clone().serve(listener, stop_sandbox.clone()));
         let operator = Self {
             folder,
             database,
+            sandbox,
             endpoint,
             stop_sandbox,
         };
@@ -67,6 +75,11 @@ impl Operator {
         self.write("curfew.toml", &format!("{least}{more}\n{roles}{engine}"));
     }
 
+    /// Its database, by the product's own functions.
+    pub(crate) fn db(&self) -> Db {
+        Db::new(self.database.runtime.clone(), 2, Clock::Postgres)
+    }
+
     /// A command with this configuration, this database and this AWS.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(std::env::var("CARGO_BIN_EXE_curfew").unwrap());
@@ -85,26 +98,19 @@ impl Operator {
         command
     }
 
-    /// Runs a command to its end: whether it went well, and everything that it said.
+    /// Runs a command with this configuration to its end.
     pub(crate) async fn run(&self, words: &[&str]) -> (bool, String) {
-        let mut command = self.command(words);
-        let ran = tokio::task::spawn_blocking(move || command.output());
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = tokio::time::timeout(PATIENCE, ran)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
-        let said = [stdout, stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
-        (status.success(), said.concat())
+        run_to_its_end(self.command(words)).await
     }
 
     /// Starts `curfew serve` and waits until it is ready.
     pub(crate) async fn serve(&self) -> Served {
-        let served = self.start().await;
+        self.serve_as(|_| {}).await
+    }
+
+    /// The same, with something else about its command.
+    pub(crate) async fn serve_as(&self, change: impl FnOnce(&mut Command)) -> Served {
+        let served = self.start_as(change).await;
         let ready = async {
             while served.get("/readyz", None).await.0 != 200 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -116,8 +122,13 @@ impl Operator {
 
     /// Starts `curfew serve` and waits until it listens.
     pub(crate) async fn start(&self) -> Served {
-        let mut child = self
-            .command(&["serve"])
+        self.start_as(|_| {}).await
+    }
+
+    async fn start_as(&self, change: impl FnOnce(&mut Command)) -> Served {
+        let mut command = self.command(&["serve"]);
+        change(&mut command);
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -158,6 +169,39 @@ impl Operator {
     }
 }
 
+/// Runs a command to its end: whether it went well, and everything that it said.
+pub(crate) async fn run_to_its_end(mut command: Command) -> (bool, String) {
+    let ran = tokio::task::spawn_blocking(move || command.output());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = tokio::time::timeout(PATIENCE, ran)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let said = [stdout, stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
+    (status.success(), said.concat())
+}
+
+/// A session in the product's own store.
+pub(crate) async fn signed_in(db: &Db, email: &str) -> String {
+    let mut conn = db.conn().await.unwrap();
+    let person = directory::find_person_by_email(&mut conn, email)
+        .await
+        .unwrap();
+    drop(conn);
+    let by = SignedInPerson {
+        person: person.unwrap(),
+        assurance: Assurance::PhishingResistant,
+        amr: vec!["hwk".to_owned()],
+        channel: Channel::Web,
+        ip: None,
+    };
+    session::open(db, &by).await.unwrap()
+}
+
 /// A service that runs.
 pub(crate) struct Served {
     child: Child,
@@ -179,6 +223,26 @@ impl Served {
         path: &str,
         session: Option<&str>,
     ) -> (u16, String) {
+        let answer = self.request(method, path, session).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Status and JSON of an act of the API.
+    pub(crate) async fn act(&self, path: &str, session: &str, body: &Value) -> (u16, Value) {
+        let request = self.request(reqwest::Method::POST, path, Some(session));
+        let request = request.header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        (status, serde_json::from_str(&text).expect(&text))
+    }
+
+    /// A request that is not sent yet.
+    pub(crate) fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        session: Option<&str>,
+    ) -> reqwest::RequestBuilder {
         let base = if path == "/metrics" {
             &self.metrics
         } else {
@@ -195,14 +259,16 @@ impl Served {
         if let Some(session) = session {
             request = request.header("cookie", format!("sid={session}"));
         }
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        request
     }
 
     /// Asks it to stop, as a supervisor does.
     pub(crate) fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Takes connections no more.
