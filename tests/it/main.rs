@@ -37,3 +37,4 @@ mod serve;
 mod sessions;
 mod switches;
 mod three_replicas;
+mod upgrade;

@@ -113,7 +113,19 @@ impl TestApp {
 
     /// On a database of its own.
     pub(crate) async fn on(database: Database, policy: &str, world: World) -> Self {
-        Box::pin(Self::build(database, policy, world, |_| {})).await
+        Box::pin(Self::build(
+            database,
+            Some(policy),
+            world,
+            real_now(),
+            |_| {},
+        ))
+        .await
+    }
+
+    /// On a database that has a past, and a policy in force: the clock must be later than all of it.
+    pub(crate) async fn resume(database: Database, world: World, start: DateTime<Utc>) -> Self {
+        Box::pin(Self::build(database, None, world, start, |_| {})).await
     }
 
     pub(crate) async fn with_settings(
@@ -122,17 +134,23 @@ impl TestApp {
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let database = Database::create().await;
-        Box::pin(Self::build(database, policy, world, change)).await
+        Box::pin(Self::build(
+            database,
+            Some(policy),
+            world,
+            real_now(),
+            change,
+        ))
+        .await
     }
 
     async fn build(
         database: Database,
-        policy: &str,
+        policy: Option<&str>,
         world: World,
+        start: DateTime<Utc>,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        // Browsers and the session layer live in real time; so the story begins now.
-        let start = real_now().trunc_subsecs(3);
         let clock = FixedClock::at(start);
         let sandbox_clock = ManualClock::at(start);
         let mut settings = Settings::sandbox(TimeDelta::minutes(1));
@@ -164,7 +182,7 @@ impl TestApp {
             (&clock, &sandbox_clock),
             &endpoint,
             settings,
-            Some(policy),
+            policy,
         )
         .await
         .unwrap();
@@ -397,10 +415,11 @@ async fn build(
     .await
 }
 
+/// Browsers and the session layer live in real time; so a story begins now.
 #[expect(
     clippy::disallowed_methods,
     reason = "a story begins at the real time, once"
 )]
 fn real_now() -> DateTime<Utc> {
-    Utc::now()
+    Utc::now().trunc_subsecs(3)
 }

@@ -48,6 +48,7 @@ pub(crate) struct Database {
     pub(crate) name: String,
     pub(crate) runtime: PgConnectOptions,
     pub(crate) owner: PgConnectOptions,
+    pub(crate) superuser: PgConnectOptions,
     pub(crate) url: String,
     pub(crate) owner_url: String,
     /// It goes with its server, and not by itself.
@@ -83,6 +84,7 @@ impl Database {
         Self {
             runtime: server.options(&name, RUNTIME),
             owner: server.options(&name, OWNER),
+            superuser: server.options(&name, SUPERUSER),
             url: server.url(&name, RUNTIME),
             owner_url: server.url(&name, OWNER),
             name,
@@ -101,10 +103,16 @@ impl Database {
             name: format!("{name}_{}", NEXT.fetch_add(1, Ordering::Relaxed)),
             runtime: options(RUNTIME),
             owner: options(OWNER),
+            superuser: options(SUPERUSER),
             url: url(RUNTIME),
             owner_url: url(OWNER),
             goes_with_server: true,
         }
+    }
+
+    /// `curfew migrate`, as an operator runs it.
+    pub(crate) async fn migrate(&self) {
+        migrate(&self.owner, Some(RUNTIME)).await.unwrap();
     }
 
     /// Runs a statement as the owner.
