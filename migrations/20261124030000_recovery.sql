@@ -43,5 +43,3 @@ alter table operations drop constraint operations_kind;
 alter table operations add constraint operations_kind check (
     kind = 'create' or (kind = 'delete' and grant_id is null)
 );
-
-create index assignments_owned on assignments (owned_since) where owned_since is not null;

@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::access::assignment::TargetGone;
 use crate::access::grant::{EndReason, Grant, GrantState};
 use crate::access::id::GrantId;
 use crate::access::request::{Request, RequestStatus};
@@ -203,7 +204,35 @@ pub async fn confirm_gone(
     Ok(())
 }
 
-/// An ending takes too long: recorded once, and loud in the log.
+/// `ending → closed_unconfirmed`: an administrator closed it, since its target is confirmed gone.
+///
+/// # Errors
+/// If the grant is not ending any more, or the database refuses.
+pub async fn close_unconfirmed(
+    change: &mut Change,
+    request: &Request,
+    grant: &mut Grant,
+    gone: TargetGone,
+    comment: &str,
+) -> anyhow::Result<()> {
+    let (now, from) = (change.now().await?, grant.status());
+    grant.close_unconfirmed(now)?;
+    grants::save(change.conn(), grant, from).await?;
+    requests::release(change.conn(), request.id).await?;
+    change.record(
+        Event::new(EventType::GrantClosedUnconfirmed)
+            .request(request.id, &request.target)
+            .grant(grant.id)
+            .with("reason", grant.end_reason().map(EndReason::as_str))
+            .with("gone", gone.part.as_str())
+            .at("gone_first_seen_at", Some(gone.first_at))
+            .at("gone_last_seen_at", Some(gone.last_at))
+            .with("comment", comment),
+    );
+    Ok(())
+}
+
+/// An ending takes too long: recorded once. The engine says it in the log as long as it lasts.
 ///
 /// # Errors
 /// If the grant is not ending any more, or the database refuses.
@@ -215,12 +244,6 @@ pub async fn report_overdue(
     let (now, from) = (change.now().await?, grant.status());
     grant.overdue_at = Some(now);
     grants::save(change.conn(), grant, from).await?;
-    tracing::error!(
-        grant.id = %grant.id,
-        request.id = %request.id,
-        account.id = request.target.account_id(),
-        "the end of a grant is overdue: access may still be there; the engine keeps trying"
-    );
     change.record(
         Event::new(EventType::GrantOverdue)
             .request(request.id, &request.target)

@@ -18,6 +18,7 @@ pub mod directory;
 pub mod engine;
 pub mod http;
 pub mod ledger;
+pub mod live_grants;
 pub mod metrics;
 pub mod policy;
 pub mod postgres;

@@ -82,6 +82,8 @@ pub struct Figures {
     pub overdue: i64,
     /// How long ago the oldest of them was due.
     pub overdue_oldest: Duration,
+    /// Deletes that were sent for them since their ends began.
+    pub overdue_attempts: i64,
     /// Requests that wait for a decision.
     pub pending: i64,
     /// Creates and deletes that Identity Center has not finished.
@@ -280,6 +282,11 @@ fn standing(process: Process, figures: Option<&Figures>) -> Registry {
             figures.overdue,
         );
         figure(
+            "overdue_attempts",
+            "Deletes sent for the ends that are overdue now, since each of them began",
+            figures.overdue_attempts,
+        );
+        figure(
             "requests_pending",
             "Requests that wait for a decision",
             figures.pending,
@@ -371,6 +378,7 @@ mod tests {
         let figures = Figures {
             grants: vec![("active".to_owned(), 4)],
             overdue: 1,
+            overdue_attempts: 7,
             is_led: true,
             directory_age: Some(Duration::from_secs(9)),
             ..Figures::default()
@@ -384,6 +392,7 @@ mod tests {
             "curfew_activation_seconds_sum 7.0",
             "curfew_grants{status=\"active\"} 4",
             "curfew_overdue_ends 1",
+            "curfew_overdue_attempts 7",
             "curfew_engine_leads 1",
             "curfew_engine_pass_age_seconds 1.5",
             "curfew_directory_age_seconds 9.0",

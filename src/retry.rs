@@ -7,6 +7,10 @@ use chrono::TimeDelta;
 /// Longest delay between two tries to take access away (protocol G2).
 pub const ENDING_CAP: TimeDelta = TimeDelta::minutes(5);
 
+/// Between two tries to take away what can't be there any more: its person, permission set or account is
+/// confirmed gone (protocol G2).
+pub const GONE_CAP: TimeDelta = TimeDelta::hours(6);
+
 /// Longest delay between two tries to give access: there is a deadline to meet.
 pub const STARTING_CAP: TimeDelta = TimeDelta::seconds(20);
 

@@ -30,6 +30,88 @@ pub struct Assignment {
     pub failures: i32,
     /// Not before then is the next call made.
     pub retry_at: Option<DateTime<Utc>>,
+    /// What live looks say of its person, permission set and account, if one of them is gone.
+    pub target_gone: Option<TargetGone>,
+}
+
+/// What an assignment needs to exist, and what may be gone or closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The person was deleted from the identity store.
+    Person,
+    /// The permission set was deleted.
+    PermissionSet,
+    /// The account was closed, or left the organization.
+    Account,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Person, Self::PermissionSet, Self::Account];
+
+    /// The word used in tables and events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::PermissionSet => "permission_set",
+            Self::Account => "account",
+        }
+    }
+
+    /// As a sentence says it.
+    #[must_use]
+    pub fn gone_in_words(self) -> &'static str {
+        match self {
+            Self::Person => "the person is not in the identity store any more",
+            Self::PermissionSet => "the permission set does not exist any more",
+            Self::Account => "the account is closed, or not in the organization any more",
+        }
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|part| part.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is no part of an assignment"))
+    }
+}
+
+/// How long looks must have said that a target is gone before it counts as confirmed (protocol G2).
+pub const GONE_CONFIRMED_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+/// An unbroken run of live looks that found the same part gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TargetGone {
+    /// Which.
+    pub part: Part,
+    /// When the first look of the run began.
+    pub first_at: DateTime<Utc>,
+    /// When the last one began.
+    pub last_at: DateTime<Utc>,
+}
+
+impl TargetGone {
+    /// The run after one more look; none if everything is there.
+    #[must_use]
+    pub fn after(before: Option<Self>, found: Option<Part>, at: DateTime<Utc>) -> Option<Self> {
+        let part = found?;
+        let run = before.filter(|run| run.part == part);
+        Some(Self {
+            part,
+            first_at: run.map_or(at, |run| run.first_at),
+            last_at: run.map_or(at, |run| run.last_at.max(at)),
+        })
+    }
+
+    /// Seen twice, far enough apart.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.last_at - self.first_at >= GONE_CONFIRMED_AFTER
+    }
 }
 
 /// An unbroken run of complete listings with the same answer.
@@ -207,6 +289,20 @@ mod tests {
         assert_eq!((run.present, run.lasted()), (false, TimeDelta::seconds(30)));
         let turned = Sight::after(Some(run), true, at(40));
         assert_eq!((turned.present, turned.lasted()), (true, TimeDelta::zero()));
+    }
+
+    #[test]
+    fn a_target_is_gone_for_sure_only_after_two_looks_ten_minutes_apart_that_agree() {
+        let gone = |before, part, seconds| TargetGone::after(before, Some(part), at(seconds));
+        let first = gone(None, Part::Person, 0);
+        assert!(!first.unwrap().is_confirmed());
+        assert!(!gone(first, Part::Person, 599).unwrap().is_confirmed());
+        assert!(gone(first, Part::Person, 600).unwrap().is_confirmed());
+        assert!(
+            !gone(first, Part::Account, 600).unwrap().is_confirmed(),
+            "of something else the run begins anew"
+        );
+        assert_eq!(TargetGone::after(first, None, at(600)), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A grant: what an approved request gives.
-//! `scheduled → provisioning → active → ending → ended`, or `failed`.
+//! `scheduled → provisioning → active → ending → ended`, or `failed`, or `closed_unconfirmed`.
 //!
 //! Two rules hold everything up (`protocol` T3 and "Grants"): the end only ever moves earlier, and
 //! `failed` means certainly no access, so that anything which may have been sent leaves by `ending`.
@@ -99,6 +99,20 @@ pub enum GrantState {
         /// Why.
         reason: EndReason,
     },
+    /// An administrator closed it: nobody can confirm any more that the access is gone, because its
+    /// person, permission set or account is. Never called ended (protocol G2).
+    ClosedUnconfirmed {
+        /// Its window.
+        window: Window,
+        /// When it became active, if it did.
+        active_at: Option<DateTime<Utc>>,
+        /// When the end began.
+        ending_at: DateTime<Utc>,
+        /// When it was closed.
+        closed_at: DateTime<Utc>,
+        /// Why it was to end.
+        reason: EndReason,
+    },
 }
 
 /// The word for where a grant stands.
@@ -117,6 +131,8 @@ pub enum GrantStatus {
     Ended,
     /// See [`GrantState::Failed`].
     Failed,
+    /// See [`GrantState::ClosedUnconfirmed`].
+    ClosedUnconfirmed,
 }
 
 impl GrantStatus {
@@ -138,6 +154,7 @@ impl GrantStatus {
             Self::Ending => "ending",
             Self::Ended => "ended",
             Self::Failed => "failed",
+            Self::ClosedUnconfirmed => "closed_unconfirmed",
         }
     }
 }
@@ -245,6 +262,7 @@ impl Grant {
             GrantState::Ending { .. } => GrantStatus::Ending,
             GrantState::Ended { .. } => GrantStatus::Ended,
             GrantState::Failed { .. } => GrantStatus::Failed,
+            GrantState::ClosedUnconfirmed { .. } => GrantStatus::ClosedUnconfirmed,
         }
     }
 
@@ -256,7 +274,8 @@ impl Grant {
             GrantState::Provisioning(window)
             | GrantState::Active { window, .. }
             | GrantState::Ending { window, .. }
-            | GrantState::Ended { window, .. } => Some(window),
+            | GrantState::Ended { window, .. }
+            | GrantState::ClosedUnconfirmed { window, .. } => Some(window),
             GrantState::Failed { window, .. } => window,
         }
     }
@@ -279,7 +298,8 @@ impl Grant {
             GrantState::Active { active_at, .. } | GrantState::Ended { active_at, .. } => {
                 Some(active_at)
             }
-            GrantState::Ending { active_at, .. } => active_at,
+            GrantState::Ending { active_at, .. }
+            | GrantState::ClosedUnconfirmed { active_at, .. } => active_at,
             _ => None,
         }
     }
@@ -301,7 +321,8 @@ impl Grant {
         match self.state {
             GrantState::Ending { reason, .. }
             | GrantState::Ended { reason, .. }
-            | GrantState::Failed { reason, .. } => Some(reason),
+            | GrantState::Failed { reason, .. }
+            | GrantState::ClosedUnconfirmed { reason, .. } => Some(reason),
             _ => None,
         }
     }
@@ -311,7 +332,9 @@ impl Grant {
     pub fn is_over(&self) -> bool {
         matches!(
             self.state,
-            GrantState::Ended { .. } | GrantState::Failed { .. }
+            GrantState::Ended { .. }
+                | GrantState::Failed { .. }
+                | GrantState::ClosedUnconfirmed { .. }
         )
     }
 
@@ -326,13 +349,13 @@ impl Grant {
 
     /// The latest end of a role session that may outlive the grant: a session can be opened until
     /// the assignment is gone, and then lasts as long as the permission set says. Not known while it
-    /// is being taken away: nobody can say yet when it will be gone.
+    /// is being taken away, or was closed: nobody can say when it will be, or was, gone.
     #[must_use]
     pub fn sessions_until(&self) -> Option<DateTime<Utc>> {
         let window = self.window()?;
         window.sent_at.or(self.active_at())?;
         let gone_at = match self.state {
-            GrantState::Ending { .. } => return None,
+            GrantState::Ending { .. } | GrantState::ClosedUnconfirmed { .. } => return None,
             _ => self.ended_at().unwrap_or(window.ends_at),
         };
         Some(gone_at + self.session)
@@ -361,9 +384,10 @@ impl Grant {
             GrantState::Scheduled => Some(self.activate_by),
             GrantState::Provisioning(window) => Some(self.activate_by.min(window.ends_at)),
             GrantState::Active { window, .. } => Some(window.ends_at),
-            GrantState::Ending { .. } | GrantState::Ended { .. } | GrantState::Failed { .. } => {
-                None
-            }
+            GrantState::Ending { .. }
+            | GrantState::Ended { .. }
+            | GrantState::Failed { .. }
+            | GrantState::ClosedUnconfirmed { .. } => None,
         }
     }
 
@@ -443,7 +467,10 @@ impl Grant {
                 ending_at: now,
                 reason,
             },
-            GrantState::Ending { .. } | GrantState::Ended { .. } | GrantState::Failed { .. } => {
+            GrantState::Ending { .. }
+            | GrantState::Ended { .. }
+            | GrantState::Failed { .. }
+            | GrantState::ClosedUnconfirmed { .. } => {
                 return Err(self.refuse("ending"));
             }
         };
@@ -479,6 +506,30 @@ impl Grant {
                 ended_at: now,
                 reason,
             },
+        };
+        Ok(())
+    }
+
+    /// `ending → closed_unconfirmed`: whoever closes it has seen that its target is confirmed gone.
+    ///
+    /// # Errors
+    /// If it is not ending.
+    pub fn close_unconfirmed(&mut self, now: DateTime<Utc>) -> Result<(), NoSuchTransition> {
+        let GrantState::Ending {
+            window,
+            active_at,
+            ending_at,
+            reason,
+        } = self.state
+        else {
+            return Err(self.refuse("closed_unconfirmed"));
+        };
+        self.state = GrantState::ClosedUnconfirmed {
+            window,
+            active_at,
+            ending_at,
+            closed_at: now,
+            reason,
         };
         Ok(())
     }

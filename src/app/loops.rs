@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::App;
@@ -39,6 +40,15 @@ const COPY_HANGS: Duration = Duration::from_mins(15);
 
 /// How often sessions that ran out are swept away.
 const SESSIONS_EVERY: Duration = Duration::from_mins(10);
+
+/// How often the commands that end access by hand are made anew without a notice.
+const LIVE_GRANTS_EVERY: Duration = Duration::from_secs(15);
+
+/// Between two of them, however many notices there are.
+const LIVE_GRANTS_APART: Duration = Duration::from_millis(200);
+
+/// How old the script in the state folder grows if nothing changes.
+pub(super) const REWRITTEN_EVERY: TimeDelta = TimeDelta::minutes(5);
 
 pub(super) async fn until_stopped(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
@@ -175,6 +185,27 @@ pub(super) async fn look_for_warnings(app: Arc<App>) {
                 "nobody could look for what should be put right; trying again"
             );
         }
+    }
+}
+
+/// Keeps what is Curfew's to take away at hand: after every change that any replica tells of, and every
+/// few seconds without one.
+pub(super) async fn keep_live_grants(app: Arc<App>, mut notices: broadcast::Receiver<Notice>) {
+    loop {
+        if let Err(error) = app.keep_live_grants().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "what is Curfew's to take away could not be read; the last script stays as it is"
+            );
+        }
+        tokio::time::sleep(LIVE_GRANTS_APART).await;
+        // Missed notices and a closed channel wake as well; the look itself is what counts.
+        if let Ok(Err(broadcast::error::RecvError::Closed)) =
+            tokio::time::timeout(LIVE_GRANTS_EVERY, notices.recv()).await
+        {
+            tokio::time::sleep(LIVE_GRANTS_EVERY).await;
+        }
+        while notices.try_recv().is_ok() {}
     }
 }
 

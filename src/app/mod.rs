@@ -31,10 +31,11 @@ use crate::directory::{Directory, Roles};
 use crate::engine::Engine;
 use crate::http::live::Live;
 use crate::http::{self, PublicUrl, Setup, Web, router};
+use crate::live_grants::{self, LastSeen, Picture};
 use crate::policy::Policy;
 use crate::postgres::change::Change;
 use crate::postgres::installation::{self, Installation, Kind};
-use crate::postgres::{Db, replicas, schema};
+use crate::postgres::{Db, overview, replicas, schema};
 use crate::preflight::{self, OfAws, Warning, Warnings};
 use crate::settings::Settings;
 use crate::state_dir::StateDir;
@@ -85,6 +86,7 @@ pub struct App {
     pub engine: Arc<Engine>,
     web: Web,
     warnings: Warnings,
+    live_grants: LastSeen,
     database: PgConnectOptions,
     state_dir: Option<StateDir>,
 }
@@ -176,11 +178,12 @@ impl App {
             trusted_proxies: parts.trusted_proxies,
             has_metrics: parts.has_metrics,
         };
+        let live_grants = LastSeen::default();
         let web = Web::new(
             broker.clone(),
             engine.clone(),
             metrics,
-            warnings.clone(),
+            (warnings.clone(), live_grants.clone()),
             setup,
         );
         let app = Self {
@@ -188,10 +191,12 @@ impl App {
             engine,
             web,
             warnings,
+            live_grants,
             database: parts.database,
             state_dir,
         };
         app.write_in().await?;
+        app.keep_live_grants().await?;
         app.look_for_warnings().await?;
         Ok(app)
     }
@@ -202,6 +207,46 @@ impl App {
         let mut conn = db.conn().await?;
         let now = db.clock.now(&mut conn).await?;
         replicas::write_in(&mut conn, self.engine.holder(), preflight::VERSION, now).await?;
+        Ok(())
+    }
+
+    /// Looks at what is Curfew's to take away, and keeps it: in memory, and, if it shows something new
+    /// or was written a while ago, as a script in the state folder (protocol G4). One that can't be
+    /// written is warned of, and tried again.
+    ///
+    /// # Errors
+    /// If the database can't be asked. What was kept before stays.
+    pub async fn keep_live_grants(&self) -> anyhow::Result<()> {
+        let Broker { db, directory, .. } = &self.broker;
+        let mut conn = db.conn().await?;
+        let as_of = db.clock.now(&mut conn).await?;
+        let entries = overview::list_to_take_away(&mut conn).await?;
+        drop(conn);
+        let picture = Picture {
+            as_of,
+            instance_arn: directory.instance.arn.clone(),
+            region: directory.aws.region.clone(),
+            entries,
+        };
+        let script = picture.script();
+        if !self
+            .live_grants
+            .replace(picture, as_of - loops::REWRITTEN_EVERY)
+        {
+            return Ok(());
+        }
+        if let Some(folder) = self.state_dir.clone() {
+            let write = move || folder.write(live_grants::FILE, script.as_bytes());
+            let written = tokio::task::spawn_blocking(write).await?;
+            if let Err(error) = &written {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the commands that end access by hand could not be written; trying again"
+                );
+            }
+            let problem = written.err().map(|error| format!("{error:#}"));
+            self.live_grants.set_problem(problem);
+        }
         Ok(())
     }
 
@@ -268,6 +313,7 @@ impl App {
     ) -> anyhow::Result<()> {
         let app = Arc::new(self);
         let (engine, broker) = (app.engine.clone(), app.broker.clone());
+        let notices = app.live().notices();
         let tasks = TaskTracker::new();
         let (knocks, knock) = watch::channel(0_u64);
         tasks.spawn({
@@ -294,6 +340,9 @@ impl App {
         tasks.spawn(stopping(loops::sweep_sessions(broker.db.clone()).boxed()));
         tasks.spawn(stopping(loops::keep_written_in(app.clone()).boxed()));
         tasks.spawn(stopping(loops::look_for_warnings(app.clone()).boxed()));
+        tasks.spawn(stopping(
+            loops::keep_live_grants(app.clone(), notices).boxed(),
+        ));
         if let Some(listener) = metrics {
             // Whoever reads metrics reads them again: at a stop nobody waits for them.
             let serving = axum::serve(listener, http::metrics::router(app.web.clone()));

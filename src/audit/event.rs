@@ -66,6 +66,8 @@ event_types! {
     CancelRefused = "cancel.refused";
     /// Somebody tried to end a grant and was refused.
     EndRefused = "end.refused";
+    /// Somebody tried to close a grant and was refused.
+    CloseRefused = "close.refused";
     /// An approved request became a grant: the obligation to end it exists.
     GrantScheduled = "grant.scheduled";
     /// The check before the start passed.
@@ -80,6 +82,8 @@ event_types! {
     GrantEnded = "grant.ended";
     /// Never became active, and certainly gives no access.
     GrantFailed = "grant.failed";
+    /// Closed by an administrator: what it was for is gone, and nobody can confirm the rest.
+    GrantClosedUnconfirmed = "grant.closed_unconfirmed";
     /// A create is about to be sent.
     CreateIntended = "assignment.create_intended";
     /// Identity Center took it.

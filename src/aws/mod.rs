@@ -10,6 +10,7 @@ pub mod management;
 pub mod observe;
 pub mod permit;
 pub mod rehearse;
+pub mod target;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@
 //! and is recorded at a bounded rate.
 
 pub mod cancel;
+pub mod close;
 pub mod decide;
 pub mod end;
 pub mod end_everything;

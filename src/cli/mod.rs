@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod demo;
 mod demo_folder;
+mod grants;
 mod migrate;
 mod operator;
 mod policy;
@@ -40,6 +41,9 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Run the pretend AWS alone
     Sandbox(sandbox::Arguments),
+    /// See, end and close grants, by the database alone
+    #[command(subcommand)]
+    Grants(grants::Command),
     /// Work on a policy file
     #[command(subcommand)]
     Policy(policy::Command),
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Sandbox(arguments) => sandbox::run(arguments).await,
+            Command::Grants(command) => grants::run(command).await,
             Command::Policy(command) => policy::run(command).await,
             Command::Pause(arguments) => switches::pause(arguments).await,
             Command::Resume(arguments) => switches::resume(arguments).await,

@@ -157,7 +157,17 @@ impl Engine {
         )
         .await?;
         change.wake();
-        if lags.is_empty() {
+        let of = &picture.assignment;
+        if lags.is_empty() && of.owned_since.is_some() {
+            // What was closed before anybody could confirm it.
+            change.record(
+                Event::new(EventType::DeleteConfirmed)
+                    .with("account_id", of.account_id.as_str())
+                    .with("permission_set_arn", of.permission_set_arn.as_str())
+                    .with("principal_id", of.principal_id.as_str()),
+            );
+            change.commit().await?;
+        } else if lags.is_empty() {
             change.commit_bookkeeping().await?;
         } else {
             change.commit().await?;

@@ -6,8 +6,9 @@
 //! somebody knocks. Nothing exists only as a timer: a pass finds all its work in the rows.
 //!
 //! `grasp` locks and reads, `step` decides, `act` does, `look` asks, `record` keeps what came of it,
-//! `check` says whether access may start; `budget` bounds calls, `watch` distrusts clocks, and `reach`
-//! notices that AWS answers nothing here.
+//! `check` says whether access may start, `overdue` what takes too long to end; `budget` bounds calls, `watch`
+//! distrusts clocks, and `reach` notices that AWS answers nothing here. `memory`, `recovery` and `sweep` are for
+//! a database that lost commits.
 
 mod act;
 mod budget;
@@ -16,6 +17,7 @@ mod grasp;
 pub mod history;
 mod look;
 mod memory;
+mod overdue;
 mod reach;
 mod record;
 mod recovery;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::budget::{Calls, Outstanding};
 use self::memory::Memory;
+use self::overdue::Oversight;
 use self::reach::Reach;
 use self::sweep::Round;
 use self::watch::{Asked, Watch};
@@ -108,6 +111,7 @@ pub struct Engine {
     round: Mutex<Option<Round>>,
     /// When the sweep last made a call, on the boot clock.
     swept_boot: Mutex<Duration>,
+    oversight: Mutex<Oversight>,
     status: Mutex<Status>,
 }
 
@@ -177,6 +181,7 @@ impl Engine {
             memory: Mutex::new(Memory::open(state_dir)),
             round: Mutex::default(),
             swept_boot: Mutex::default(),
+            oversight: Mutex::default(),
             status: Mutex::new(Status {
                 passed_at: boot,
                 ..Status::default()
@@ -263,6 +268,7 @@ impl Engine {
                 }
             })
             .await;
+        self.oversee(now).await;
         let due = assignments::next_due(&mut *self.db.conn().await?).await?;
         let next_at = [due, self.sweep().await?].into_iter().flatten().min();
         Ok(Pass {

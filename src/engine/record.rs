@@ -289,8 +289,7 @@ impl Engine {
     ) -> anyhow::Result<Then> {
         let mut change = Change::begin(&self.db, Actor::System).await?;
         let assignment = assignments::lock(change.conn(), id).await?;
-        let retry_at = self.time_of(&mut change).await?
-            + retry::delay(assignment.failures + 1, cap, seed(&assignment));
+        let retry_at = self.time_of(&mut change).await? + delay(&assignment, cap);
         assignments::fail(change.conn(), id, retry_at, why).await?;
         change.commit_bookkeeping().await?;
         Ok(Then::Again)
@@ -309,12 +308,7 @@ impl Engine {
         } else {
             retry::ENDING_CAP
         };
-        let retry_at = now
-            + retry::delay(
-                picture.assignment.failures + 1,
-                cap,
-                seed(&picture.assignment),
-            );
+        let retry_at = now + delay(&picture.assignment, cap);
         assignments::fail(change.conn(), picture.assignment.id, retry_at, why).await?;
         Ok(())
     }
@@ -341,6 +335,18 @@ fn by_kind(kind: OperationKind, create: EventType, delete: EventType) -> EventTy
     match kind {
         OperationKind::Create => create,
         OperationKind::Delete => delete,
+    }
+}
+
+/// Until the next try. What is confirmed gone is hardly worth one, and gets one all the same.
+fn delay(assignment: &Assignment, cap: TimeDelta) -> TimeDelta {
+    let is_gone = assignment
+        .target_gone
+        .is_some_and(|gone| gone.is_confirmed());
+    if is_gone && cap == retry::ENDING_CAP {
+        retry::delay(i32::MAX, retry::GONE_CAP, seed(assignment))
+    } else {
+        retry::delay(assignment.failures + 1, cap, seed(assignment))
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) struct Comment {
     comment: Option<String>,
 }
 
-/// `approve`, `deny`, `cancel` or `end`.
+/// `approve`, `deny`, `cancel`, `end` or `close`.
 pub(super) async fn act(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
@@ -103,6 +103,7 @@ pub(super) async fn act(
         "deny" => broker.decide(&by, id, Verdict::No, &comment).await?,
         "cancel" => broker.cancel(&by, id, &comment).await?,
         "end" => broker.end(&by, id, &comment).await?,
+        "close" => broker.close(&by, id, &comment).await?,
         _ => return Err(Error::not_found()),
     }
     show(State(web), SignedIn(by), RequestPath(id)).await

@@ -10,9 +10,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
-use super::Web;
 use super::error_context::Typed;
 use super::page::{self, ErrorPage, Layout};
+use super::{Web, by_hand};
 use crate::broker::{ActError, Kind, Refused};
 
 /// Why a request was not served.
@@ -104,6 +104,8 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     pub(super) text: String,
     pub(super) fields: Vec<(String, String, String)>,
+    /// The command that does by hand what can't be done here just now.
+    pub(super) by_hand: Option<String>,
 }
 
 impl Problem {
@@ -121,6 +123,7 @@ impl Error {
             code,
             text: text.to_owned(),
             fields: Vec::new(),
+            by_hand: None,
         };
         match self {
             Self::SignIn { .. } => plain(StatusCode::UNAUTHORIZED, "signed_out", "Sign in first."),
@@ -145,6 +148,7 @@ impl Error {
                         )
                     })
                     .collect(),
+                by_hand: None,
             },
             Self::Status(status, code, text) => plain(*status, code, text),
             Self::Unavailable(error) => {
@@ -196,6 +200,7 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     let path = request.uri().path().to_owned();
     let is_program = path.starts_with("/api/");
     let is_get = request.method() == axum::http::Method::GET;
+    let to_end = by_hand::wanted(&request);
     let response = next.run(request).await;
     if !response.status().is_client_error() && !response.status().is_server_error() {
         return response;
@@ -219,11 +224,14 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
         };
         return Redirect::to(&page::login_url(&next)).into_response();
     }
-    let problem = response
+    let mut problem = response
         .extensions()
         .get::<Problem>()
         .cloned()
         .unwrap_or_else(|| generic(response.status()));
+    if let Some(id) = to_end.filter(|_| problem.is_database_away()) {
+        problem.by_hand = by_hand::command(&web, id);
+    }
     let mut rendered = if is_program {
         problem_details(&problem)
     } else {
@@ -277,6 +285,7 @@ fn generic(status: StatusCode) -> Problem {
         code,
         text: text.to_owned(),
         fields: Vec::new(),
+        by_hand: None,
     }
 }
 
@@ -295,6 +304,9 @@ fn problem_details(problem: &Problem) -> Response {
             .map(|(field, code, text)| json!({"field": field, "code": code, "detail": text}))
             .collect();
         body["errors"] = errors.into();
+    }
+    if let Some(command) = &problem.by_hand {
+        body["by_hand"] = command.as_str().into();
     }
     let kind = [(
         header::CONTENT_TYPE,

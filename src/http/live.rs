@@ -91,6 +91,12 @@ impl Live {
         let _nobody = self.notices.send(notice);
     }
 
+    /// Every notice from now on, for whoever keeps something up to date by them.
+    #[must_use]
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
     /// Ends every stream, so that a stop does not wait for them.
     pub fn end(&self) {
         self.stop.cancel();

@@ -5,6 +5,7 @@
 
 mod api;
 mod body;
+mod by_hand;
 mod client;
 pub mod error;
 mod error_context;
@@ -31,6 +32,7 @@ use self::live::Live;
 use crate::access::portal::AccessPortal;
 use crate::broker::Broker;
 use crate::engine::Engine;
+use crate::live_grants::LastSeen;
 use crate::metrics::Metrics;
 use crate::preflight::Warnings;
 
@@ -44,6 +46,7 @@ struct Inner {
     engine: Arc<Engine>,
     metrics: Metrics,
     warnings: Warnings,
+    live_grants: LastSeen,
     setup: Setup,
     live: Live,
 }
@@ -132,7 +135,7 @@ impl Web {
         broker: Broker,
         engine: Arc<Engine>,
         metrics: Metrics,
-        warnings: Warnings,
+        (warnings, live_grants): (Warnings, LastSeen),
         setup: Setup,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -140,6 +143,7 @@ impl Web {
             engine,
             metrics,
             warnings,
+            live_grants,
             setup,
             live: Live::default(),
         }))
@@ -182,6 +186,7 @@ pub fn router(web: Web) -> Router {
             get(export::download).head(export::describe),
         )
         // for administrators
+        .route("/requests/{id}/close", post(pages::acts::close))
         .route("/operations", get(pages::operations::show))
         .route("/operations/recovery", get(pages::recovery::show))
         .route(

@@ -123,6 +123,8 @@ pub(super) struct ErrorPage<'a> {
     back: Option<String>,
     /// Text that would be lost otherwise.
     typed: Option<&'a Typed>,
+    /// The command that does by hand what can't be done here just now.
+    by_hand: Option<&'a str>,
 }
 
 impl<'a> ErrorPage<'a> {
@@ -150,6 +152,7 @@ impl<'a> ErrorPage<'a> {
             layout,
             status,
             typed,
+            by_hand: problem.by_hand.as_deref(),
         }
     }
 

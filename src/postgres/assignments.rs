@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::{RowError, one_row};
-use crate::access::assignment::{Assignment, Sight};
+use crate::access::assignment::{Assignment, GONE_CONFIRMED_AFTER, Part, Sight, TargetGone};
 use crate::access::id::AssignmentId;
 use crate::access::person::PersonId;
 use crate::access::recovery::Owned;
@@ -23,6 +24,9 @@ struct Row {
     seen_last_at: Option<DateTime<Utc>>,
     failures: i32,
     retry_at: Option<DateTime<Utc>>,
+    target_gone: Option<String>,
+    target_gone_first_at: Option<DateTime<Utc>>,
+    target_gone_last_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<Row> for Assignment {
@@ -44,6 +48,20 @@ impl TryFrom<Row> for Assignment {
                 ));
             }
         };
+        let target_gone = match (
+            row.target_gone,
+            row.target_gone_first_at,
+            row.target_gone_last_at,
+        ) {
+            (Some(part), Some(first_at), Some(last_at)) => Some(TargetGone {
+                part: part
+                    .parse::<Part>()
+                    .map_err(|why| RowError::of("assignments", &row.id, &why))?,
+                first_at,
+                last_at,
+            }),
+            _ => None,
+        };
         Ok(Self {
             id: AssignmentId(row.id),
             principal_id: PersonId::new(&row.principal_id),
@@ -55,6 +73,7 @@ impl TryFrom<Row> for Assignment {
             sight,
             failures: row.failures,
             retry_at: row.retry_at,
+            target_gone,
         })
     }
 }
@@ -67,7 +86,7 @@ pub async fn find(conn: &mut PgConnection, id: AssignmentId) -> anyhow::Result<O
     let row = sqlx::query_as!(
         Row,
         "select id, principal_id, user_id, account_id, permission_set_arn, owned_since, revision, seen_present,
-                seen_first_at, seen_last_at, failures, retry_at
+                seen_first_at, seen_last_at, failures, retry_at, target_gone, target_gone_first_at, target_gone_last_at
          from assignments where id = $1",
         id.0
     )
@@ -240,7 +259,7 @@ pub async fn list_of_pair(
     let rows = sqlx::query_as!(
         Row,
         "select id, principal_id, user_id, account_id, permission_set_arn, owned_since, revision, seen_present,
-                seen_first_at, seen_last_at, failures, retry_at
+                seen_first_at, seen_last_at, failures, retry_at, target_gone, target_gone_first_at, target_gone_last_at
          from assignments where account_id = $1 and permission_set_arn = $2",
         account_id,
         permission_set_arn
@@ -327,7 +346,8 @@ pub async fn let_go(
     revision: i64,
 ) -> anyhow::Result<()> {
     let result = sqlx::query!(
-        "update assignments set owned_since = null, failures = 0, retry_at = null, last_error = null
+        "update assignments set owned_since = null, failures = 0, retry_at = null, last_error = null,
+                target_looked_at = null, target_gone = null, target_gone_first_at = null, target_gone_last_at = null
          where id = $1 and revision = $2",
         id.0,
         revision
@@ -335,6 +355,67 @@ pub async fn let_go(
     .execute(conn)
     .await?;
     one_row("the assignment", &result)
+}
+
+/// Assignments that are ours, that nobody wants, and whose calls keep failing: is their target still
+/// there? Those about which nobody asked since `before`, or, where it is confirmed gone, since
+/// `before_if_confirmed`.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list_doubtful(
+    conn: &mut PgConnection,
+    least_failures: i32,
+    before: DateTime<Utc>,
+    before_if_confirmed: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<AssignmentId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from assignments a
+         where owned_since is not null and failures > 0 and (failures >= $1 or target_gone is not null)
+           and (target_looked_at is null
+                or target_looked_at <= case when target_gone_last_at - target_gone_first_at >= $5::interval
+                                            then $3::timestamptz else $2::timestamptz end)
+           and not exists (select from grants g
+                           where g.assignment_id = a.id and g.status in ('scheduled', 'provisioning', 'active'))
+         order by target_looked_at nulls first limit $4",
+        least_failures,
+        before,
+        before_if_confirmed,
+        limit,
+        PgInterval::try_from(GONE_CONFIRMED_AFTER).map_err(sqlx::Error::Encode)?,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(AssignmentId).collect())
+}
+
+/// What a live look at the target found. What is confirmed gone is tried as rarely as such are; what is
+/// back is tried at once.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn look_at_target(
+    conn: &mut PgConnection,
+    id: AssignmentId,
+    looked_at: DateTime<Utc>,
+    gone: Option<TargetGone>,
+    is_back: bool,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update assignments set target_looked_at = $2, target_gone = $3, target_gone_first_at = $4, target_gone_last_at = $5,
+                retry_at = case when $6 then null else retry_at end, next_at = case when $6 then $2 else next_at end
+         where id = $1",
+        id.0,
+        looked_at,
+        gone.map(|gone| gone.part.as_str()),
+        gone.map(|gone| gone.first_at),
+        gone.map(|gone| gone.last_at),
+        is_back,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// What is due: by its own time, or because a grant's end has come whatever that time says. First what

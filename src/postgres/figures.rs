@@ -34,6 +34,13 @@ pub async fn load(conn: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result
     )
     .fetch_one(&mut *conn)
     .await?;
+    let attempts = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from grants g
+           join operations o on o.assignment_id = g.assignment_id and o.kind = 'delete' and o.intended_at >= g.ending_at
+           where g.status = 'ending' and g.overdue_at is not null"#
+    )
+    .fetch_one(&mut *conn)
+    .await?;
     let others = sqlx::query!(
         r#"select (select count(*) from requests where status = 'pending') as "pending!",
                   (select count(*) from operations where status in ('intended', 'in_progress')) as "operations!",
@@ -50,6 +57,7 @@ pub async fn load(conn: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result
             .collect(),
         overdue: overdue.count,
         overdue_oldest: overdue.since.map(since).unwrap_or_default(),
+        overdue_attempts: attempts,
         pending: others.pending,
         operations: others.operations,
         is_led: others.is_led,

@@ -27,6 +27,7 @@ struct Row {
     ended_at: Option<DateTime<Utc>>,
     end_reason: Option<String>,
     overdue_at: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<Row> for Grant {
@@ -93,6 +94,25 @@ impl TryFrom<Row> for Grant {
                     reason,
                 }
             }
+            (
+                "closed_unconfirmed",
+                Some(window),
+                active_at,
+                Some(ending_at),
+                None,
+                Some(reason),
+            ) => {
+                let closed_at = row
+                    .closed_at
+                    .ok_or_else(|| wrong("it is closed without a time".to_owned()))?;
+                GrantState::ClosedUnconfirmed {
+                    window,
+                    active_at,
+                    ending_at,
+                    closed_at,
+                    reason,
+                }
+            }
             (status, ..) => {
                 return Err(wrong(format!(
                     "status {status:?} does not go with its other columns"
@@ -120,13 +140,14 @@ struct Columns {
     ending_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
     reason: Option<EndReason>,
+    closed_at: Option<DateTime<Utc>>,
 }
 
 fn columns(grant: &Grant) -> Columns {
     let ending_at = match grant.state {
-        GrantState::Ending { ending_at, .. } | GrantState::Ended { ending_at, .. } => {
-            Some(ending_at)
-        }
+        GrantState::Ending { ending_at, .. }
+        | GrantState::Ended { ending_at, .. }
+        | GrantState::ClosedUnconfirmed { ending_at, .. } => Some(ending_at),
         GrantState::Failed { ending_at, .. } => ending_at,
         _ => None,
     };
@@ -136,6 +157,10 @@ fn columns(grant: &Grant) -> Columns {
         ending_at,
         ended_at: grant.ended_at(),
         reason: grant.end_reason(),
+        closed_at: match grant.state {
+            GrantState::ClosedUnconfirmed { closed_at, .. } => Some(closed_at),
+            _ => None,
+        },
     }
 }
 
@@ -150,13 +175,27 @@ pub async fn find_of_request(
     let row = sqlx::query_as!(
         Row,
         "select id, request_id, assignment_id, status, granted_seconds, session_seconds, start_at, activate_by,
-                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at
+                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at, closed_at
          from grants where request_id = $1",
         request.0
     )
     .fetch_optional(conn)
     .await?;
     row.map(Grant::try_from).transpose()
+}
+
+/// The request of a grant.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn request_of(
+    conn: &mut PgConnection,
+    grant: GrantId,
+) -> sqlx::Result<Option<RequestId>> {
+    let id = sqlx::query_scalar!("select request_id from grants where id = $1", grant.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(id.map(RequestId))
 }
 
 /// The grants of these requests.
@@ -171,7 +210,7 @@ pub async fn list_of_requests(
     let rows = sqlx::query_as!(
         Row,
         "select id, request_id, assignment_id, status, granted_seconds, session_seconds, start_at, activate_by,
-                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at
+                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at, closed_at
          from grants where request_id = any($1)",
         &ids
     )
@@ -210,7 +249,7 @@ pub async fn list_live(
     let rows = sqlx::query_as!(
         Row,
         "select id, request_id, assignment_id, status, granted_seconds, session_seconds, start_at, activate_by,
-                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at
+                provisioning_at, sent_at, ends_at, active_at, ending_at, ended_at, end_reason, overdue_at, closed_at
          from grants where assignment_id = $1 and status in ('scheduled', 'provisioning', 'active', 'ending')
          order by id",
         assignment.0
@@ -275,7 +314,7 @@ pub async fn requests_live_of_before(
 ) -> sqlx::Result<Vec<RequestId>> {
     let ids = sqlx::query_scalar!(
         "select request_id from grants join requests on requests.id = request_id
-         where grants.status in ('scheduled', 'provisioning', 'active') and closed_at <= $1
+         where grants.status in ('scheduled', 'provisioning', 'active') and requests.closed_at <= $1
          order by request_id",
         until
     )
@@ -314,7 +353,7 @@ pub async fn save(conn: &mut PgConnection, grant: &Grant, from: GrantStatus) -> 
     let columns = columns(grant);
     let result = sqlx::query!(
         "update grants set status = $3, provisioning_at = $4, sent_at = $5, ends_at = $6, active_at = $7,
-                ending_at = $8, ended_at = $9, end_reason = $10, overdue_at = $11
+                ending_at = $8, ended_at = $9, end_reason = $10, overdue_at = $11, closed_at = $12
          where id = $1 and status = $2",
         grant.id.0,
         from.as_str(),
@@ -327,6 +366,7 @@ pub async fn save(conn: &mut PgConnection, grant: &Grant, from: GrantStatus) -> 
         columns.ended_at,
         columns.reason.map(EndReason::as_str),
         grant.overdue_at,
+        columns.closed_at,
     )
     .execute(conn)
     .await?;

@@ -257,6 +257,7 @@ async fn an_expired_permit_sends_nothing_and_says_so() {
         revision: 0,
         sight: None,
         failures: 0,
+        target_gone: None,
         retry_at: None,
     };
     let permit = Permit::start(&Clock::Fixed(app.clock.clone()), Duration::from_secs(3));

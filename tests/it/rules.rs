@@ -13,9 +13,9 @@
 //! | S3 | what somebody took away is never put back | `ending::what_somebody_took_away_…` |
 //! | S4 | attempts are rows before they are sent; permits; lost answers | `lost_and_late` |
 //! | G1 | when "gone" may be said | `ending`, `lost_and_late`, the random world |
-//! | G2 | tried for ever, with growing delay and an alarm | `ending`, `hanging` |
+//! | G2 | tried for ever, with growing delay and an alarm; closed only if the target is gone | `ending`, `hanging`, `overdue`, `gone_targets` |
 //! | G3 | no text stops an ending | `ending::what_somebody_writes_…`, `access::text` |
-//! | G4 | without Postgres: 503, and on as soon as it is back | `security::with_the_database_away_…` |
+//! | G4 | without Postgres: 503 and the command, and on as soon as it is back | `security::with_the_database_away_…`, `by_hand`, `postgres_faults` |
 //! | L1 | one engine at a time, and two do no harm | `replicas`, `three_replicas` |
 //! | L2 | no lock over anything but SQL, and none for long | `replicas::a_decision_holds_up_…`, `layering` |
 //! | L3 | notifications wake, and nothing more | here |

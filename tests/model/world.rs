@@ -114,6 +114,7 @@ impl World {
                 sight: None,
                 failures: 0,
                 retry_at: None,
+                target_gone: None,
             },
             operations: Vec::new(),
             there: is_standing.then_some(Maker::Standing),

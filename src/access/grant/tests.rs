@@ -33,6 +33,9 @@ fn in_every_state() -> Vec<Grant> {
     all.push(grant);
     never_active.end(at(10), EndReason::Requester).unwrap();
     all.push(never_active.clone());
+    let mut closed = never_active.clone();
+    closed.close_unconfirmed(at(12)).unwrap();
+    all.push(closed);
     never_active.confirm_gone(at(12)).unwrap();
     all.push(never_active);
     all
@@ -56,7 +59,7 @@ fn the_window_is_counted_from_confirmation_and_never_past_the_provisional_end() 
 
 #[test]
 fn every_state_has_exactly_its_transitions() {
-    use GrantStatus::{Active, Ended, Ending, Failed, Provisioning, Scheduled};
+    use GrantStatus::{Active, ClosedUnconfirmed, Ended, Ending, Failed, Provisioning, Scheduled};
     for grant in in_every_state() {
         let from = grant.status();
         let sent = grant
@@ -83,7 +86,7 @@ fn every_state_has_exactly_its_transitions() {
             Scheduled => Some(Failed),
             Provisioning if !sent => Some(Failed),
             Provisioning | Active => Some(Ending),
-            Ending | Ended | Failed => None,
+            Ending | Ended | Failed | ClosedUnconfirmed => None,
         };
         assert_eq!(
             after(&|grant| grant.end(at(99), EndReason::Due)),
@@ -94,6 +97,10 @@ fn every_state_has_exactly_its_transitions() {
         assert_eq!(
             after(&|grant| grant.confirm_gone(at(99))),
             only(Ending, if was_active { Ended } else { Failed })
+        );
+        assert_eq!(
+            after(&|grant| grant.close_unconfirmed(at(99))),
+            only(Ending, ClosedUnconfirmed)
         );
     }
 }
@@ -117,7 +124,9 @@ fn sessions_may_outlive_only_what_was_sent() {
         let sent = grant
             .window()
             .is_some_and(|window| window.sent_at.is_some());
-        let is_known = sent && grant.status() != GrantStatus::Ending;
+        let is_gone_for_sure =
+            ![GrantStatus::Ending, GrantStatus::ClosedUnconfirmed].contains(&grant.status());
+        let is_known = sent && is_gone_for_sure;
         assert_eq!(grant.sessions_until().is_some(), is_known);
     }
     let ended = in_every_state()

@@ -30,6 +30,7 @@ fn picture(grants: Vec<Grant>) -> Picture {
             revision: 0,
             sight: None,
             failures: 0,
+            target_gone: None,
             retry_at: None,
         },
         grants,

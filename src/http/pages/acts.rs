@@ -1,4 +1,4 @@
-//! What is done to a request from its page: approve, deny, cancel, end. Each calls one act of the
+//! What is done to a request from its page: approve, deny, cancel, end, close. Each calls one act of the
 //! broker and leads back to the page; a refusal is an error page that does the same.
 
 use axum::extract::State;
@@ -64,6 +64,16 @@ pub(in crate::http) async fn cancel(
     OptionalForm(with): OptionalForm<Comment>,
 ) -> Result<Response, Error> {
     back(id, web.broker().cancel(&by, id, &with.comment).await)
+}
+
+/// `POST /requests/{id}/close`
+pub(in crate::http) async fn close(
+    State(web): State<Web>,
+    SignedIn(by): SignedIn,
+    RequestPath(id): RequestPath,
+    OptionalForm(with): OptionalForm<Comment>,
+) -> Result<Response, Error> {
+    back(id, web.broker().close(&by, id, &with.comment).await)
 }
 
 /// `POST /requests/{id}/end`

@@ -161,6 +161,7 @@ pub(super) fn group_words(prefix: &str) -> &'static str {
         "decision" => "Decisions",
         "cancel" => "Refused cancellations",
         "end" => "Refused ends",
+        "close" => "Refused closings",
         "grant" => "Access",
         "access" => "Pause and end of everything",
         "assignment" => "Steps with Identity Center",
@@ -205,6 +206,7 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         EventType::DecisionRefused => format!("Tried to decide and was refused{}", code(data)),
         EventType::CancelRefused => format!("Tried to take it back and was refused{}", code(data)),
         EventType::EndRefused => format!("Tried to end it and was refused{}", code(data)),
+        EventType::CloseRefused => format!("Tried to close it and was refused{}", code(data)),
         EventType::GrantScheduled => {
             plain("The access is scheduled; its end is an obligation from here on")
         }
@@ -229,6 +231,12 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
             why(data)
         ),
         EventType::GrantFailed => format!("Failed, and gives no access{}", why(data)),
+        EventType::GrantClosedUnconfirmed => plain(match text(data, "gone") {
+            Some("person") => "Closed, not confirmed: the person is gone from the identity store",
+            Some("permission_set") => "Closed, not confirmed: the permission set is gone",
+            Some("account") => "Closed, not confirmed: the account is closed or gone",
+            _ => "Closed, not confirmed: what the access was for is gone",
+        }),
         EventType::CreateIntended => plain("About to ask Identity Center to create the assignment"),
         EventType::CreateAccepted => plain("Identity Center took the creation"),
         EventType::CreateRefused => plain("Identity Center did not take the creation"),

@@ -209,6 +209,7 @@ mod tests {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             code: "unknown_account",
             text: "as the broker says it".into(),
+            by_hand: None,
             fields: vec![(
                 "account".into(),
                 code.into(),

@@ -20,6 +20,7 @@ use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
+use crate::live_grants;
 use crate::policy::evaluate::DIRECTORY_MAX_AGE;
 use crate::policy::facts::InForce;
 use crate::postgres::end_orders::{self, EndOrder};
@@ -62,6 +63,8 @@ pub(super) struct Reading {
     pub(super) head: Option<Head>,
     /// Orders to end everything, of lately or not carried out, the newest first.
     pub(super) orders: Vec<EndOrder>,
+    /// The Identity Center instance, for commands.
+    pub(super) instance_arn: String,
 }
 
 #[derive(Template)]
@@ -120,7 +123,7 @@ async fn read(web: &Web) -> anyhow::Result<Reading> {
         holder: Some(web.0.engine.holder()),
         lease: lease::load(&mut conn).await?,
         replicas: replicas::list(&mut conn, now).await?,
-        to_put_right: web.0.warnings.list(),
+        to_put_right: to_put_right(web),
         live: overview::list_live(&mut conn, MOST_LIVE).await?,
         live_count,
         pending_count,
@@ -130,7 +133,18 @@ async fn read(web: &Web) -> anyhow::Result<Reading> {
         policy,
         head: Some(audit::load_head(&mut conn).await?),
         orders: end_orders::list_lately(&mut conn, now - LATELY, MOST_ORDERS).await?,
+        instance_arn: web.broker().directory.instance.arn.clone(),
     })
+}
+
+fn to_put_right(web: &Web) -> Vec<Warning> {
+    let unwritten = web.0.live_grants.problem().map(|why| Warning {
+        what: format!("This replica can't keep the commands that end access by hand: {why}."),
+        remedy:
+            "Make its state folder writable, or set state_dir. It is tried again every few seconds."
+                .to_owned(),
+    });
+    unwritten.into_iter().chain(web.0.warnings.list()).collect()
 }
 
 /// What is wrong just now, the worst first.
@@ -252,6 +266,21 @@ impl Reading {
             .collect()
     }
 
+    /// How many are overdue, and for how long the oldest of them is.
+    fn overdue_in_words(&self) -> String {
+        let overdue = self.overdue();
+        let since = overdue
+            .iter()
+            .filter_map(|live| live.overdue_since(self.now))
+            .min();
+        let count = i64::try_from(overdue.len()).unwrap_or(i64::MAX);
+        let oldest = since.map_or_else(String::new, |since| self.age(since));
+        if count == 1 {
+            return format!("One end is overdue, for {oldest}.");
+        }
+        format!("{count} ends are overdue, the oldest for {oldest}.")
+    }
+
     fn more_live(&self) -> i64 {
         self.live_count - i64::try_from(self.live.len()).unwrap_or(self.live_count)
     }
@@ -310,7 +339,10 @@ impl Live {
             GrantStatus::Provisioning | GrantStatus::Active | GrantStatus::Ending => {
                 self.ends_at.into_iter().chain(self.ending_at).min()?
             }
-            GrantStatus::Scheduled | GrantStatus::Ended | GrantStatus::Failed => return None,
+            GrantStatus::Scheduled
+            | GrantStatus::Ended
+            | GrantStatus::Failed
+            | GrantStatus::ClosedUnconfirmed => return None,
         };
         let waits = self.is_shared && self.status == GrantStatus::Ending;
         let is_late = self.overdue_at.is_some() || (due + OVERDUE_AFTER <= now && !waits);
@@ -354,6 +386,41 @@ impl Live {
         self.ends_at
             .filter(|_| self.status != GrantStatus::Ending)
             .map(Time)
+    }
+
+    /// How often it was tried.
+    fn tries(&self) -> String {
+        let deletes = words::counted(self.attempts, "delete");
+        match self.failures {
+            0 => format!("{deletes} sent"),
+            failures => format!(
+                "{deletes} sent; {} in a row failed",
+                words::counted(failures.into(), "call")
+            ),
+        }
+    }
+
+    /// The command that takes it away by hand.
+    fn command(&self, instance_arn: &str) -> String {
+        live_grants::command(instance_arn, &self.tuple)
+    }
+
+    /// What is gone that it was for.
+    fn gone(&self) -> Option<String> {
+        let gone = self.target_gone?;
+        let since = Time(gone.first_at);
+        let words = gone.part.gone_in_words();
+        Some(if gone.is_confirmed() {
+            format!("Confirmed since {since}: {words}. It is tried every six hours.")
+        } else {
+            format!("Seen once, at {since}: {words}. To be seen again before that counts.")
+        })
+    }
+
+    /// An administrator may close it.
+    fn may_close(&self) -> bool {
+        self.status == GrantStatus::Ending
+            && self.target_gone.is_some_and(|gone| gone.is_confirmed())
     }
 
     fn next_try(&self, now: DateTime<Utc>) -> String {
@@ -417,6 +484,7 @@ mod tests {
 
     use super::super::samples::{at, in_force};
     use super::*;
+    use crate::access::assignment::{Part, TargetGone};
     use crate::access::id::EndOrderId;
 
     pub(super) fn live(status: GrantStatus) -> Live {
@@ -435,7 +503,48 @@ mod tests {
             failures: 0,
             last_error: None,
             next_try_at: None,
+            attempts: 0,
+            tuple: live_grants::Tuple {
+                account_id: "111111111111".into(),
+                permission_set_arn: "arn:aws:sso:::permissionSet/ssoins-1/ps-1".into(),
+                user_id: "u".into(),
+            },
+            target_gone: None,
         }
+    }
+
+    #[test]
+    fn only_what_ends_and_is_confirmed_gone_can_be_closed() {
+        let gone = |seconds| {
+            Some(TargetGone {
+                part: Part::Person,
+                first_at: at(0),
+                last_at: at(seconds),
+            })
+        };
+        let with = |status, target_gone| Live {
+            target_gone,
+            ..live(status)
+        };
+        assert!(with(GrantStatus::Ending, gone(600)).may_close());
+        assert!(!with(GrantStatus::Ending, gone(599)).may_close());
+        assert!(!with(GrantStatus::Active, gone(600)).may_close());
+        assert!(!live(GrantStatus::Ending).may_close());
+        let seen_once = with(GrantStatus::Ending, gone(0)).gone().unwrap();
+        assert!(seen_once.starts_with("Seen once"), "{seen_once}");
+    }
+
+    #[test]
+    fn overdue_ends_are_counted_with_the_age_of_the_oldest() {
+        let reading = Reading {
+            now: at(900),
+            live: vec![live(GrantStatus::Ending), live(GrantStatus::Ending)],
+            ..Reading::default()
+        };
+        assert_eq!(
+            reading.overdue_in_words(),
+            "2 ends are overdue, the oldest for 5 min."
+        );
     }
 
     fn good() -> Reading {

@@ -105,6 +105,20 @@ pub(super) fn ended() -> Grant {
     }
 }
 
+pub(super) fn closed() -> Grant {
+    let state = GrantState::ClosedUnconfirmed {
+        window: window(),
+        active_at: Some(at(3)),
+        ending_at: at(603),
+        closed_at: at(2000),
+        reason: EndReason::Due,
+    };
+    Grant {
+        state,
+        ..scheduled()
+    }
+}
+
 pub(super) fn failed() -> Grant {
     let reason = EndReason::ProvisioningFailed;
     Grant {

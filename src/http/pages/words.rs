@@ -63,9 +63,13 @@ pub(super) fn grant_badge(status: GrantStatus) -> Badge {
         GrantStatus::Active => ("●", "good"),
         GrantStatus::Ended => ("–", "over"),
         GrantStatus::Failed => ("✕", "bad"),
+        GrantStatus::ClosedUnconfirmed => ("▲", "waiting"),
     };
     Badge {
-        word: status.as_str(),
+        word: match status {
+            GrantStatus::ClosedUnconfirmed => "closed, not confirmed",
+            _ => status.as_str(),
+        },
         sign,
         tone,
     }
@@ -148,6 +152,15 @@ pub(super) fn grant_sentence(grant: &Grant, now: DateTime<Utc>) -> String {
             Time(ended_at),
             reason.in_words()
         ),
+        GrantState::ClosedUnconfirmed {
+            closed_at, reason, ..
+        } => format!(
+            "Closed by an administrator at {}, and never confirmed gone: the person, the permission set or the \
+             account is not there any more. Curfew keeps looking, and takes the access away if it is seen again. \
+             Why it was to end: {}.",
+            Time(closed_at),
+            reason.in_words()
+        ),
         GrantState::Failed {
             ended_at,
             reason: EndReason::AlreadyAssigned,
@@ -178,6 +191,11 @@ pub(super) fn sessions_sentence(grant: &Grant, now: DateTime<Utc>) -> Option<Str
                 duration(grant.session)
             )
         });
+    }
+    if let GrantState::ClosedUnconfirmed { window, .. } = grant.state {
+        return window
+            .sent_at
+            .map(|_| "Until when role sessions go on is not known.".to_owned());
     }
     let until = grant.sessions_until()?;
     let until_when = Time(until);
@@ -237,6 +255,7 @@ pub(super) fn channel(channel: &str) -> String {
     match channel {
         "web" => "on the web".to_owned(),
         "api" => "through the API".to_owned(),
+        "shell" => "at the shell".to_owned(),
         other => format!("by {other}"),
     }
 }
@@ -253,7 +272,7 @@ pub(super) fn signed_in(how: Assurance) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{
-        active, at, ended, ending, failed, pending, provisioning, scheduled,
+        active, at, closed, ended, ending, failed, pending, provisioning, scheduled,
     };
     use super::*;
 
@@ -299,6 +318,19 @@ mod tests {
             ..ending()
         };
         assert!(grant_sentence(&overdue, now).contains("Access may still be there"));
+    }
+
+    #[test]
+    fn what_was_closed_is_never_called_ended_or_gone() {
+        let (badge, sentence) = (
+            grant_badge(closed().status()),
+            grant_sentence(&closed(), at(9)),
+        );
+        assert_eq!(badge.word, "closed, not confirmed");
+        assert!(sentence.contains("never confirmed gone"), "{sentence}");
+        assert!(!sentence.to_lowercase().contains("ended"), "{sentence}");
+        let sessions = sessions_sentence(&closed(), at(99_999)).unwrap();
+        assert!(sessions.contains("not known"), "{sessions}");
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub(crate) async fn everything(app: &TestApp) {
         let explained = app.by_hand.contains(tuple)
             || lines.iter().any(|line| {
                 line.tuple == *tuple
-                    && ["provisioning", "active", "ending"].contains(&line.status.as_str())
+                    && ["provisioning", "active", "ending", "closed_unconfirmed"]
+                        .contains(&line.status.as_str())
             });
         assert!(
             explained,

@@ -18,6 +18,7 @@ pub(super) fn problem(status: StatusCode, text: &str, fields: &[(&str, &str)]) -
         code: "code",
         text: text.to_owned(),
         fields: fields.collect(),
+        by_hand: None,
     }
 }
 
@@ -43,6 +44,17 @@ pub(super) fn samples() -> Vec<Rendered> {
         &[],
     );
     let expired = problem(StatusCode::UNAUTHORIZED, "Sign in first.", &[]);
+    let away = Problem {
+        by_hand: Some(crate::live_grants::command(
+            "arn:aws:sso:::instance/ssoins-0123456789abcdef",
+            &super::operations::tuple(),
+        )),
+        ..problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Curfew's database can't be reached just now. Try again in a few seconds; if you were changing something, look first whether it was done.",
+            &[],
+        )
+    };
     let typed = Typed {
         texts: vec![("Reason", "</textarea><b>restart</b>\nthe workers".into())],
         next: "/requests/new?rule=production-admin&account=111111111111".into(),
@@ -61,6 +73,10 @@ pub(super) fn samples() -> Vec<Rendered> {
         (
             "error-404",
             page(layout(0), &missing, &format!("/requests/{id}"), None),
+        ),
+        (
+            "error-by-hand",
+            page(nobody(), &away, &format!("/requests/{id}/end"), None),
         ),
         ("error-nobody", page(nobody(), &missing, "/x", None)),
         (

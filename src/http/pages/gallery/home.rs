@@ -1,6 +1,8 @@
 //! Samples of the home page.
 
-use super::super::samples::{active, asked, at, ended, ending, failed, provisioning, summary};
+use super::super::samples::{
+    active, asked, at, closed, ended, ending, failed, provisioning, summary,
+};
 use super::{Rendered, approved, endless, layout, nameless, render};
 use crate::access::request::{Request, RequestStatus};
 use crate::http::pages::home;
@@ -12,6 +14,7 @@ pub(super) fn samples() -> Vec<Rendered> {
         summary(approved(), Some(active()), 60),
         summary(approved(), Some(ending()), 610),
         summary(approved(), Some(ended()), 700),
+        summary(approved(), Some(closed()), 2700),
         summary(
             Request {
                 status: RequestStatus::Denied,

@@ -4,10 +4,12 @@ use uuid::Uuid;
 
 use super::super::samples::{at, in_force};
 use super::{Rendered, layout, render};
+use crate::access::assignment::{Part, TargetGone};
 use crate::access::grant::GrantStatus;
 use crate::access::id::HolderId;
 use crate::audit::chain::Head;
 use crate::http::pages::operations::{Page, Reading, warnings};
+use crate::live_grants::Tuple;
 use crate::postgres::lease::Held;
 use crate::postgres::overview::{Attempt, Live};
 use crate::postgres::replicas::Replica;
@@ -38,6 +40,18 @@ fn live(status: GrantStatus, email: &str) -> Live {
         failures: 0,
         last_error: None,
         next_try_at: None,
+        attempts: 0,
+        tuple: tuple(),
+        target_gone: None,
+    }
+}
+
+pub(super) fn tuple() -> Tuple {
+    Tuple {
+        account_id: "111111111111".into(),
+        permission_set_arn:
+            "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef".into(),
+        user_id: "9067a1b2c3-10000000-0000-4000-8000-000000000004".into(),
     }
 }
 
@@ -82,6 +96,7 @@ pub(super) fn well() -> Reading {
             seq: 48_213,
             hash: [0x5f; 32],
         }),
+        instance_arn: "arn:aws:sso:::instance/ssoins-0123456789abcdef".into(),
         ..Reading::default()
     }
 }
@@ -93,9 +108,25 @@ pub(super) fn samples() -> Vec<Rendered> {
         overdue_at: Some(at(420)),
         name: "\u{5d0}\u{5d3}\u{5d4} \u{5dc}\u{5d1}".into(),
         failures: 7,
+        attempts: 7,
         last_error: Some("ConflictException: <b>There is a conflicting operation</b> in progress on this account.".into()),
         next_try_at: Some(at(690)),
         ..live(GrantStatus::Ending, "engineer@example.com")
+    };
+    let closable = Live {
+        request_id: Uuid::max(),
+        overdue_at: Some(at(-20_000)),
+        ending_at: Some(at(-20_200)),
+        failures: 31,
+        attempts: 30,
+        last_error: Some("Received a 404 status error: the USER assignee was not found in directory d-1234567890".into()),
+        next_try_at: Some(at(20_000)),
+        target_gone: Some(TargetGone {
+            part: Part::Person,
+            first_at: at(-19_000),
+            last_at: at(-400),
+        }),
+        ..live(GrantStatus::Ending, "engineer2@example.com")
     };
     let nameless = Live {
         account_name: String::new(),
@@ -110,6 +141,7 @@ pub(super) fn samples() -> Vec<Rendered> {
         policy: Some((suspended, Some(at(0)))),
         live: vec![
             overdue,
+            closable,
             live(GrantStatus::Ending, "engineer2@example.com"),
             live(GrantStatus::Provisioning, "both@example.com"),
             nameless,

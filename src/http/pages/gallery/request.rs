@@ -1,7 +1,7 @@
 //! Samples of a request's page.
 
 use super::super::samples::{
-    active, asked, at, ended, ending, events, portal, provisioning, summary,
+    active, asked, at, closed, ended, ending, events, portal, provisioning, summary,
 };
 use super::{Rendered, approved, endless, layout, nameless, render};
 use crate::access::decision::{Decision, Verdict};
@@ -121,6 +121,10 @@ pub(super) fn samples() -> Vec<Rendered> {
         (
             "request-again",
             render(&request_page(approved(), Some(ended()), requester, 700)),
+        ),
+        (
+            "request-closed",
+            render(&request_page(approved(), Some(closed()), requester, 2700)),
         ),
         (
             "request-ending",
