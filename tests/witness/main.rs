@@ -121,6 +121,7 @@ impl Moto {
             sight: None,
             failures: 0,
             retry_at: None,
+            target_gone: None,
         }
     }
 
