@@ -164,6 +164,7 @@ pub(super) fn group_words(prefix: &str) -> &'static str {
         "close" => "Refused closings",
         "grant" => "Access",
         "access" => "Pause and end of everything",
+        "recovery" => "Recovery of lost commits",
         "assignment" => "Steps with Identity Center",
         "engine" => "Engine",
         _ => "Others",
