@@ -17,7 +17,6 @@ use crate::audit::event::timestamp;
 use crate::aws::target;
 use crate::postgres::change::Change;
 use crate::postgres::{assignments, overview};
-use crate::retry;
 
 /// How often somebody looks for what is overdue, however often passes follow one another.
 const LOOKED_EVERY: Duration = Duration::from_secs(10);
@@ -97,12 +96,13 @@ impl Engine {
 
     /// Asks about the targets of what keeps failing, a few in each pass.
     async fn look_for_targets(&self, now: DateTime<Utc>) -> anyhow::Result<()> {
-        let (soon, later) = (now - GONE_CONFIRMED_AFTER, now - retry::GONE_CAP);
+        // Also where it is confirmed: what is back must not wait hours for the next try.
+        let before = now - GONE_CONFIRMED_AFTER;
         let doubtful = assignments::list_doubtful(
             &mut *self.db.conn().await?,
             DOUBTFUL_AFTER,
-            soon,
-            later,
+            before,
+            before,
             MOST_LOOKS,
         )
         .await?;
