@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 
 use crate::access::decision::{Evidence, RuleGroups};
 use crate::access::person::PersonId;
@@ -61,10 +62,15 @@ impl Directory {
             names.extend(in_force.policy.group_names().into_iter().map(str::to_owned));
         }
         drop(conn);
+        fail_point!("directory.copy.before");
         let copy = aws::directory::read(&self.aws.patient(), &self.instance, &names).await?;
+        fail_point!("directory.copy.answered");
         let mut change = Change::begin(db, crate::access::person::Actor::System).await?;
         directory::replace(change.conn(), &copy, begun_at).await?;
-        change.commit_bookkeeping().await
+        fail_point!("directory.copy.uncommitted");
+        change.commit_bookkeeping().await?;
+        fail_point!("directory.copy.committed");
+        Ok(())
     }
 
     /// What the identity store says, live, of these people, each about the groups of the rule.
@@ -99,6 +105,7 @@ impl Directory {
         for (person, user_id) in known {
             let standing =
                 aws::directory::standing(&self.aws, &self.instance, &user_id, &all).await?;
+            fail_point!("directory.evidence.answered");
             evidence.insert(person, standing);
         }
         Ok(LiveEvidence { evidence, read_at })

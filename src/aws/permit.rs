@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use fail::fail_point;
 
 use crate::clock::Clock;
 
@@ -53,6 +54,7 @@ impl Intercept for Permit {
         if self.clock.boot() > self.until {
             Err(PermitExpired.into())
         } else {
+            fail_point!("aws.permit.passed");
             Ok(())
         }
     }

@@ -4,6 +4,8 @@
 //! approved, a cancel is an end. Events: `request.cancelled`, or those of an end; `request.lapsed` if
 //! its time is over; or `cancel.refused`.
 
+use fail::fail_point;
+
 use super::decide::{clean_comment, closed};
 use super::{ActError, Broker, Kind, Refused};
 use crate::access::id::RequestId;
@@ -67,7 +69,9 @@ impl Broker {
                         .request(id, &request.target)
                         .with("comment", comment),
                 );
+                fail_point!("broker.cancel.uncommitted");
                 change.commit().await?;
+                fail_point!("broker.cancel.committed");
                 Ok(())
             }
             Openness::LapseDue => {

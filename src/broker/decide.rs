@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 
 use super::{ActError, Broker, Kind, Refused, pause};
 use crate::access::decision::{
@@ -133,10 +134,12 @@ impl Broker {
             .as_ref()
             .and_then(|in_force| rule_now(in_force, &request))
             .map(|(_, groups)| groups);
+        fail_point!("broker.decide.before");
         let live = self
             .directory
             .evidence(&self.db, &people, &groups.unwrap_or_default())
             .await;
+        fail_point!("broker.decide.answered");
         live.map_err(|error| {
             tracing::warn!(error = format!("{error:#}"), "the directory can't be read; a yes is refused");
             let text = "The directory can't be read just now, so a yes can't be checked. Try again in a moment. (A no works.)";
@@ -233,7 +236,9 @@ impl Broker {
             }
         }
         change.wake();
+        fail_point!("broker.decide.uncommitted");
         change.commit().await?;
+        fail_point!("broker.decide.committed");
         Ok(Attempt::Done)
     }
 

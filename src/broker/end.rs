@@ -6,6 +6,8 @@
 //! the grant starts to end, or fails at once if nothing was sent. Events: `grant.end_started` or
 //! `grant.failed`; or `end.refused`. Repeating it hurries the engine.
 
+use fail::fail_point;
+
 use super::{ActError, Broker, Kind, Refused};
 use crate::access::grant::{EndReason, GrantState};
 use crate::access::id::RequestId;
@@ -92,7 +94,9 @@ impl Broker {
             Some(why),
         )
         .await?;
+        fail_point!("broker.end_disabled.uncommitted");
         change.commit().await?;
+        fail_point!("broker.end_disabled.committed");
         Ok(())
     }
 }
@@ -136,7 +140,9 @@ pub async fn end(
         GrantState::Ending { .. } => {
             assignments::hurry(change.conn(), grant.assignment_id, now).await?;
             change.wake();
+            fail_point!("broker.hurry.uncommitted");
             change.commit_bookkeeping().await?;
+            fail_point!("broker.hurry.committed");
             Ok(())
         }
         _ => {
@@ -152,7 +158,9 @@ pub async fn end(
                 comment.as_deref(),
             )
             .await?;
+            fail_point!("broker.end.uncommitted");
             change.commit().await?;
+            fail_point!("broker.end.committed");
             Ok(())
         }
     }

@@ -8,6 +8,7 @@
 //! `grant.failed` of each; or `access.switch_refused`.
 
 use chrono::TimeDelta;
+use fail::fail_point;
 
 use super::pause::{begin, why};
 use super::{ActError, Broker};
@@ -104,7 +105,9 @@ async fn order(db: &Db, by: Actor, comment: &str, and_pause: bool) -> Result<End
             .with("grants", grants),
     );
     change.wake();
+    fail_point!("broker.end_everything.uncommitted");
     change.commit().await?;
+    fail_point!("broker.end_everything.committed");
     tracing::warn!(by = order.by, order.id = %order.id, grants, "everything that is live is ordered to end");
     Ok(order)
 }
@@ -151,5 +154,8 @@ async fn end(db: &Db, order: &EndOrder, id: RequestId) -> anyhow::Result<()> {
     );
     ledger::end(&mut change, &request, &mut grant, reason, Some(&detail)).await?;
     end_orders::count_one(change.conn(), order.id).await?;
-    change.commit().await
+    fail_point!("broker.end_ordered.uncommitted");
+    change.commit().await?;
+    fail_point!("broker.end_ordered.committed");
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! Events: `request.lapsed`.
 
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 
 use super::Broker;
 use crate::access::id::RequestId;
@@ -57,7 +58,9 @@ impl Broker {
             || (!only_if_due && request.status == RequestStatus::Pending);
         if lapses {
             ledger::lapse(&mut change, &request, why).await?;
+            fail_point!("broker.lapse.uncommitted");
             change.commit().await?;
+            fail_point!("broker.lapse.committed");
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub mod relation;
 pub mod sign_in;
 pub mod submit;
 
+use fail::fail_point;
+
 use crate::access::person::{Actor, SignedInPerson};
 use crate::access::request::Request;
 use crate::audit::event::{Event, EventType};
@@ -149,7 +151,9 @@ impl Broker {
     async fn record_refusal(&self, key: &str, actor: Actor, event: Event) -> anyhow::Result<()> {
         let mut change = Change::begin(&self.db, actor).await?;
         let now = change.now().await?;
-        match refusals::count(change.conn(), key, now).await? {
+        let record = refusals::count(change.conn(), key, now).await?;
+        fail_point!("broker.refuse.uncommitted");
+        match record {
             refusals::Record::Counted => change.commit_bookkeeping().await,
             refusals::Record::Event { suppressed_before } => {
                 let event = if suppressed_before > 0 {

@@ -5,6 +5,7 @@
 //! `grant.scheduled`; or `request.refused`.
 
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 
 use super::{ActError, Broker, Kind, Refused, pause};
 use crate::access::grant::{Grant, GrantState, PROVISIONAL_SLACK};
@@ -50,6 +51,7 @@ impl Broker {
 
     async fn try_submit(&self, by: &SignedInPerson, ask: &Ask) -> Result<RequestId, ActError> {
         let judged = self.judge(by, ask).await?;
+        fail_point!("broker.submit.judged");
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         requests::lock_requester(change.conn(), &by.person.id).await?;
         let now = change.now().await?;
@@ -68,7 +70,9 @@ impl Broker {
             return Err(Refused::new(Kind::Conflict, "too_many_open", text).into());
         }
         let request = self.record_request(&mut change, by, judged, now).await?;
+        fail_point!("broker.submit.uncommitted");
         change.commit().await?;
+        fail_point!("broker.submit.committed");
         Ok(request)
     }
 

@@ -5,6 +5,7 @@
 //! next pass to take the next step.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 
 use super::grasp::{Grasp, find};
 use super::step::{self, Picture, Step};
@@ -59,6 +60,7 @@ impl Engine {
         };
         let step = step::next(&picture, &self.settings.timing, now);
         tracing::debug!(assignment.id = %id, ?step, "step");
+        fail_point!("engine.step.locked");
         if matches!(step, Step::Create(_) | Step::Join(_)) && !self.may_start(&mut change).await? {
             let deadlines = picture
                 .grants
@@ -73,13 +75,17 @@ impl Engine {
             Step::EndGrant(grant, reason) => {
                 let (request, mut grant) = find(&mut change, &picture, grant).await?;
                 ledger::end(&mut change, &request, &mut grant, reason, None).await?;
+                fail_point!("engine.end.uncommitted");
                 change.commit().await?;
+                fail_point!("engine.end.committed");
                 Ok(Then::Again)
             }
             Step::ReportOverdue(grant) => {
                 let (request, mut grant) = find(&mut change, &picture, grant).await?;
                 ledger::report_overdue(&mut change, &request, &mut grant).await?;
+                fail_point!("engine.overdue.uncommitted");
                 change.commit().await?;
+                fail_point!("engine.overdue.committed");
                 Ok(Then::Again)
             }
             Step::Activate(grant) => {
@@ -90,7 +96,9 @@ impl Engine {
                         .grant(grant.id),
                 );
                 ledger::activate(&mut change, &request, &mut grant).await?;
+                fail_point!("engine.activate.uncommitted");
                 change.commit().await?;
+                fail_point!("engine.activate.committed");
                 self.metrics
                     .activated((now - grant.start_at).to_std().unwrap_or_default());
                 Ok(Then::Again)
@@ -157,6 +165,7 @@ impl Engine {
         )
         .await?;
         change.wake();
+        fail_point!("engine.finish.uncommitted");
         let of = &picture.assignment;
         if lags.is_empty() && of.owned_since.is_some() {
             // What was closed before anybody could confirm it.
@@ -172,6 +181,7 @@ impl Engine {
         } else {
             change.commit().await?;
         }
+        fail_point!("engine.finish.committed");
         for lag in lags {
             self.metrics.ended(lag.to_std().unwrap_or_default());
         }
@@ -202,7 +212,9 @@ impl Engine {
         }
         operations::save(change.conn(), &operation, from, now, None).await?;
         self.close(&mut change, picture, &operation, None).await?;
+        fail_point!("engine.abandon.uncommitted");
         change.commit().await?;
+        fail_point!("engine.abandon.committed");
         Ok(Then::Again)
     }
 
@@ -235,11 +247,14 @@ impl Engine {
             None,
         )
         .await?;
+        fail_point!("engine.delete.uncommitted");
         change.commit().await?;
+        fail_point!("engine.delete.committed");
         let answer = self
             .identity_center
             .delete(&picture.assignment, permit)
             .await;
+        fail_point!("engine.delete.answered");
         self.take_answer(&picture.assignment, operation.id, answer)
             .await
     }
@@ -264,6 +279,7 @@ impl Engine {
             return Ok(Then::Stop);
         }
         let asked_at = self.db.clock.boot();
+        fail_point!("engine.check.before");
         let live = match self.evidence(grant).await {
             Ok(live) => live,
             Err(error) => {
@@ -273,6 +289,7 @@ impl Engine {
                     .await;
             }
         };
+        fail_point!("engine.check.answered");
         let permit = Permit::start(&self.db.clock, self.settings.permit);
         let Some(Grasp {
             mut change,
@@ -303,7 +320,9 @@ impl Engine {
                 Some(&why.to_string()),
             )
             .await?;
+            fail_point!("engine.check.failing");
             change.commit().await?;
+            fail_point!("engine.check.failed");
             return Ok(Then::Again);
         }
         if is_create && !self.take_place(&picture.assignment.account_id) {
@@ -313,7 +332,9 @@ impl Engine {
             ledger::provision(&mut change, &request, &mut grant).await?;
         }
         if !is_create {
+            fail_point!("engine.join.uncommitted");
             change.commit().await?;
+            fail_point!("engine.join.committed");
             return Ok(Then::Again);
         }
         let from = grant.status();
@@ -336,12 +357,15 @@ impl Engine {
             None,
         )
         .await?;
+        fail_point!("engine.create.uncommitted");
         change.commit().await?;
+        fail_point!("engine.create.committed");
         locked(&self.memory).note(recovery::owned(&picture.assignment, now));
         let answer = self
             .identity_center
             .create(&picture.assignment, permit)
             .await;
+        fail_point!("engine.create.answered");
         self.take_answer(&picture.assignment, operation.id, answer)
             .await
     }

@@ -5,6 +5,7 @@
 //! still those that the question was about.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 
 use super::act::Then;
 use super::grasp::Grasp;
@@ -30,11 +31,13 @@ impl Engine {
         else {
             return Ok(Then::Stop);
         };
+        fail_point!("engine.ask.before");
         let progress = match self.identity_center.progress(kind, &aws_id).await {
             Ok(progress) => progress,
             Err(error) => return self.call_failed(picture, &error).await,
         };
         locked(&self.reach).answered();
+        fail_point!("engine.ask.answered");
         let Grasp {
             mut change,
             picture,
@@ -48,6 +51,7 @@ impl Engine {
         let Some(mut operation) = still else {
             return Ok(Then::Again);
         };
+        fail_point!("engine.ask.locked");
         match progress {
             Progress::Pending => {
                 let from = operation.status;
@@ -83,6 +87,7 @@ impl Engine {
                 change.commit().await?;
             }
         }
+        fail_point!("engine.ask.committed");
         Ok(Then::Again)
     }
 
@@ -93,16 +98,20 @@ impl Engine {
         began_at: DateTime<Utc>,
     ) -> anyhow::Result<Then> {
         let of = &picture.assignment;
+        fail_point!("engine.look.before");
         let present = match self.identity_center.is_assigned(of).await {
             Ok(present) => present,
             Err(error) => return self.call_failed(picture, &error).await,
         };
         locked(&self.reach).answered();
+        fail_point!("engine.look.answered");
         let mut change = Change::begin(&self.db, Actor::System).await?;
         let current = assignments::lock(change.conn(), of.id).await?;
         let sight = Sight::after(current.sight, present, began_at);
         assignments::see(change.conn(), of.id, of.revision, sight).await?;
+        fail_point!("engine.look.uncommitted");
         change.commit_bookkeeping().await?;
+        fail_point!("engine.look.committed");
         Ok(Then::Again)
     }
 
@@ -128,12 +137,14 @@ impl Engine {
         let Some(lost) = in_question(picture) else {
             return Ok(Then::Again);
         };
+        fail_point!("engine.find_lost.before");
         let found = match self.find_unknown_create(picture, lost.intended_at).await {
             Ok(Found::NotYet) => return Ok(Then::Stop),
             Ok(Found::Ours(aws_id)) => Some(aws_id),
             Ok(Found::Nothing) => None,
             Err(error) => return self.call_failed(picture, &error).await,
         };
+        fail_point!("engine.find_lost.answered");
         let Grasp {
             mut change,
             picture,
@@ -200,7 +211,9 @@ impl Engine {
             }
             self.close(&mut change, &picture, &operation, None).await?;
         }
+        fail_point!("engine.find_lost.uncommitted");
         change.commit().await?;
+        fail_point!("engine.find_lost.committed");
         Ok(Then::Again)
     }
 
@@ -215,6 +228,7 @@ impl Engine {
         let of = &picture.assignment;
         let recent = self.identity_center.recent_creates(since).await?;
         locked(&self.reach).answered();
+        fail_point!("engine.find_lost.listed");
         let known = async { operations::known(&mut *self.db.conn().await?, &recent).await }.await;
         let known = known.map_err(|error| CallFailed {
             is_throttled: false,

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use tokio::sync::watch as signal;
@@ -302,7 +303,9 @@ impl Engine {
         if held.holder != Some(self.holder) {
             // Before it is taken: whom AWS does not answer leaves it to whom it does.
             locked(&self.status).leads = false;
+            fail_point!("engine.lease.before");
             self.compare_worlds().await?;
+            fail_point!("engine.lease.compared");
         } else if locked(&self.reach).is_aside(self.db.clock.boot()) {
             return Ok(Some(self.follow(now + TimeDelta::seconds(1))));
         }
@@ -311,12 +314,18 @@ impl Engine {
         let took = lease::hold(change.conn(), self.holder, now, self.settings.lease_ttl).await?;
         match took {
             Lease::HeldUntil(until) => return Ok(Some(self.follow(until))),
-            Lease::Renewed | Lease::Resumed => change.commit_bookkeeping().await?,
+            Lease::Renewed | Lease::Resumed => {
+                fail_point!("engine.lease.renewing");
+                change.commit_bookkeeping().await?;
+                fail_point!("engine.lease.renewed");
+            }
             Lease::Taken => {
                 change.record(
                     Event::new(EventType::LeaseTaken).with("holder", self.holder.to_string()),
                 );
+                fail_point!("engine.lease.taking");
                 change.commit().await?;
+                fail_point!("engine.lease.taken");
                 tracing::info!(holder = %self.holder, "this engine leads");
             }
         }
@@ -351,7 +360,10 @@ impl Engine {
         locked(&self.reach).stand_aside(boot);
         lease::offer(change.conn(), self.holder, now).await?;
         change.wake();
-        change.commit_bookkeeping().await
+        fail_point!("engine.offer.uncommitted");
+        change.commit_bookkeeping().await?;
+        fail_point!("engine.offer.committed");
+        Ok(())
     }
 
     /// Is this the organisation that the database belongs to? Asked before every take-over; on any
@@ -405,7 +417,9 @@ impl Engine {
         );
         let mut change = Change::begin(&self.db, Actor::System).await?;
         change.record(Event::new(EventType::ClockJumped).with("seconds", off.num_seconds()));
+        fail_point!("engine.jump.uncommitted");
         change.commit().await?;
+        fail_point!("engine.jump.committed");
         locked(&self.watch).reported();
         Ok(())
     }
@@ -422,10 +436,13 @@ impl Engine {
         if all < WORTH_A_LISTING || due < WORTH_A_LISTING || !self.take_call() {
             return Ok(());
         }
+        fail_point!("engine.look_at_many.before");
         match self.identity_center.in_progress(kind).await {
             Ok(still) => {
                 locked(&self.reach).answered();
+                fail_point!("engine.look_at_many.answered");
                 operations::postpone(conn, &still, now + SHARED_LOOK).await?;
+                fail_point!("engine.look_at_many.postponed");
             }
             Err(error) => self.note_failure(&error),
         }
@@ -475,10 +492,12 @@ impl Engine {
             () = self.heartbeat() => {}
             () = stop.cancelled() => {}
         }
+        fail_point!("engine.stop.before");
         let given_up = async { lease::give_up(&mut *self.db.conn().await?, self.holder).await };
         if let Err(error) = given_up.await {
             tracing::warn!(%error, "the lease could not be given up; it runs out by itself");
         }
+        fail_point!("engine.stop.given_up");
     }
 
     /// Renews the lease while passes finish. A pass that hangs lets it run out.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use chrono::{DateTime, TimeDelta};
+use fail::fail_point;
 
 use super::{Engine, locked};
 use crate::access::assignment::{GONE_CONFIRMED_AFTER, TargetGone};
@@ -120,7 +121,9 @@ impl Engine {
             return Ok(());
         };
         let (aws, instance) = (&self.directory.aws, &self.directory.instance);
+        fail_point!("engine.target.before");
         let found = target::gone(aws, instance, &of).await;
+        fail_point!("engine.target.answered");
         let mut change = Change::begin(&self.db, Actor::System).await?;
         let current = assignments::lock(change.conn(), id).await?;
         let before = current.target_gone;
@@ -141,6 +144,9 @@ impl Engine {
                     .await?;
             }
         }
-        change.commit_bookkeeping().await
+        fail_point!("engine.target.uncommitted");
+        change.commit_bookkeeping().await?;
+        fail_point!("engine.target.committed");
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! same transaction.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 
 use super::act::Then;
 use super::grasp::{Grasp, find};
@@ -103,11 +104,15 @@ impl Engine {
                 let look_at = now + TimeDelta::seconds(1);
                 operations::expect_no_answer(change.conn(), id, look_at).await?;
                 assignments::set_next(change.conn(), assignment.id, Some(look_at)).await?;
+                fail_point!("engine.no_answer.uncommitted");
                 change.commit_bookkeeping().await?;
+                fail_point!("engine.no_answer.committed");
                 return Ok(Then::Again);
             }
         }
+        fail_point!("engine.answer.uncommitted");
         change.commit().await?;
+        fail_point!("engine.answer.committed");
         Ok(Then::Again)
     }
 
@@ -291,7 +296,9 @@ impl Engine {
         let assignment = assignments::lock(change.conn(), id).await?;
         let retry_at = self.time_of(&mut change).await? + delay(&assignment, cap);
         assignments::fail(change.conn(), id, retry_at, why).await?;
+        fail_point!("engine.retry.uncommitted");
         change.commit_bookkeeping().await?;
+        fail_point!("engine.retry.committed");
         Ok(Then::Again)
     }
 

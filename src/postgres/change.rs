@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{CHANGED, Db, WAKE, audit};
@@ -137,7 +138,9 @@ impl Change {
                 .execute(&mut *self.tx)
                 .await?;
         }
+        fail_point!("change.commit.before");
         self.tx.commit().await?;
+        fail_point!("change.commit.after");
         Ok(())
     }
 }

@@ -75,7 +75,7 @@ impl Durability {
                 "full_page_writes=on",
             ],
             Self::Throwaway => &[
-                "max_connections=200",
+                "max_connections=400",
                 "fsync=off",
                 "synchronous_commit=off",
                 "full_page_writes=off",

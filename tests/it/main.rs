@@ -14,6 +14,7 @@ mod audit_search;
 mod bad_input;
 mod by_hand;
 mod clocks;
+mod crash;
 mod crowd;
 mod demo;
 mod ending;
