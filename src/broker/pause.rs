@@ -8,6 +8,7 @@
 //! What asks and agrees only reads the switch, so that it never waits; that nothing begins in the same
 //! instant is the engine's to keep, which reads it under a lock before each intent.
 
+use fail::fail_point;
 use sqlx::PgConnection;
 
 use super::{ActError, Broker, Kind, Refused};
@@ -82,7 +83,9 @@ pub async fn pause(db: &Db, by: Actor, comment: &str) -> Result<(), ActError> {
     }
     begin(&mut change, &comment).await?;
     let by = change.actor().in_words();
+    fail_point!("broker.pause.uncommitted");
     change.commit().await?;
+    fail_point!("broker.pause.committed");
     tracing::warn!(by, "new access is paused; endings go on");
     Ok(())
 }
@@ -118,7 +121,9 @@ pub async fn resume(db: &Db, by: Actor, comment: &str) -> Result<(), ActError> {
     );
     change.wake();
     let by = change.actor().in_words();
+    fail_point!("broker.resume.uncommitted");
     change.commit().await?;
+    fail_point!("broker.resume.committed");
     tracing::warn!(by, "the pause is over; access can be given again");
     Ok(())
 }

@@ -132,7 +132,9 @@ impl Engine {
         until: Option<DateTime<Utc>>,
     ) -> anyhow::Result<Then> {
         assignments::set_next(change.conn(), id, until).await?;
+        fail_point!("engine.rest.uncommitted");
         change.commit_bookkeeping().await?;
+        fail_point!("engine.rest.committed");
         Ok(Then::Stop)
     }
 

@@ -21,6 +21,7 @@ pub(super) enum Life {
     Crowd,
     Disabled,
     NotAllowed,
+    Paused,
     Cancel,
     Lapse,
     Refused,
@@ -151,6 +152,22 @@ pub(super) async fn live(world: &mut World, life: Life) {
             let id = active(world).await;
             ends(world, &id).await;
             world.take_another_away();
+        }
+        Life::Paused => {
+            let id = active(world).await;
+            world
+                .switches(
+                    "pause",
+                    "select 'paused' from pause where paused_at is not null",
+                )
+                .await;
+            ends(world, &id).await;
+            world
+                .switches(
+                    "resume",
+                    "select 'going on' from pause where paused_at is null",
+                )
+                .await;
         }
         Life::Cancel => {
             let id = world.asks("asked", ACCOUNT, LONG).await;

@@ -33,6 +33,11 @@ fn every_failpoint_has_a_name_of_its_own_and_a_life_that_reaches_it() {
     points::are_told_apart_and_reached();
 }
 
+#[test]
+fn whatever_engine_and_broker_commit_or_send_has_a_failpoint_beside_it() {
+    points::stand_beside_every_effect();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_killed_or_frozen_between_any_two_effects_leaves_nothing_behind() {
     let cases = Mutex::new(points::chosen());
@@ -53,11 +58,15 @@ async fn a_process_killed_or_frozen_between_any_two_effects_leaves_nothing_behin
                 alive
             };
             // One that goes wrong says why, and takes its world along; the others are judged all the same.
-            let lived = AssertUnwindSafe(lives).catch_unwind().await;
-            let went = if lived.is_ok() { "went" } else { "WENT WRONG" };
+            let outcome = AssertUnwindSafe(lives).catch_unwind().await;
+            let went = if outcome.is_ok() {
+                "went"
+            } else {
+                "WENT WRONG"
+            };
             eprintln!("{case} {went} in {:.1} s", began.elapsed().as_secs_f64());
-            ended.push((case, lived.is_ok()));
-            world = lived.ok();
+            ended.push((case, outcome.is_ok()));
+            world = outcome.ok();
         }
         if let Some(world) = world {
             world.finish().await;

@@ -221,7 +221,7 @@ impl Process {
         let ready = process.hears(&["ready "]).await;
         let words: Vec<&str> = ready.split(' ').collect();
         process.origin = format!("http://{}", words[1]);
-        process.holder = words[2].to_owned();
+        words[2].clone_into(&mut process.holder);
         process
     }
 

@@ -404,6 +404,22 @@ impl World {
         .await;
     }
 
+    /// `admin` works a switch until SQL says that it stands so.
+    pub(super) async fn switches(&mut self, act: &str, stands: &str) {
+        let why = json!({"comment": "a crash"});
+        self.until(act, async |world| {
+            if !world.look(stands).await.is_empty() {
+                return Ok(Some(()));
+            }
+            said(
+                world
+                    .post("admin", &format!("/operations/{act}"), &why)
+                    .await,
+            )
+        })
+        .await;
+    }
+
     /// How a request, or what it gave, stands.
     pub(super) async fn stands(&mut self, id: &str) -> String {
         let found = self
