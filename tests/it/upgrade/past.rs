@@ -5,6 +5,7 @@
 
 use chrono::TimeDelta;
 use curfew::sandbox::{AccountState, Fault, PrincipalType};
+use serde_json::json;
 
 use crate::support::TestApp;
 use crate::support::app::{POLICY, world_with_accounts};
@@ -79,6 +80,7 @@ pub(super) async fn lived() -> (TestApp, String) {
     };
     came_to_nothing(&mut story).await;
     over(&mut story).await;
+    bad_day(&mut story).await;
     in_trouble(&mut story).await;
     live(&mut story).await;
     (story.app, story.engineer.cookie)
@@ -143,6 +145,23 @@ async fn over(story: &mut Story) {
     story.app.copy_directory().await;
 
     story.app.run_for(TimeDelta::minutes(10)).await;
+}
+
+/// A pause that is over, and an order to end everything that is carried out.
+async fn bad_day(story: &mut Story) {
+    story.active(30).await;
+    let admin = story.app.sign_in("admin").await;
+    for (switch, with) in [
+        (
+            "end-everything",
+            json!({"comment": "a laptop is gone", "pause": true}),
+        ),
+        ("resume", json!({"comment": "it was found"})),
+    ] {
+        let path = format!("/api/v1/operations/{switch}");
+        admin.post_json(&path, &with).await.expect(200);
+    }
+    story.app.run_for(TimeDelta::minutes(2)).await;
 }
 
 async fn in_trouble(story: &mut Story) {

@@ -290,6 +290,7 @@ impl Sample {
             self.rows_of("grants")
                 .any(|row| !row["overdue_at"].is_null())
         );
+        assert_eq!(self.rows_of("end_orders").count(), 1);
         assert_eq!(self.outside.under_way.len(), 3, "stuck, creating, deleting");
     }
 }
