@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A person of the identity store: the immutable `UserId` in its normal form.
@@ -135,6 +136,10 @@ pub struct SignedInPerson {
     pub assurance: Assurance,
     /// The methods behind that, as the identity provider names them (RFC 8176).
     pub amr: Vec<String>,
+    /// The class of the sign-in, as the identity provider names it (OIDC Core §2, `acr`).
+    pub acr: Option<String>,
+    /// When they last proved it to the identity provider, if that says (OIDC Core §2, `auth_time`).
+    pub auth_time: Option<DateTime<Utc>>,
     /// Where the act came in.
     pub channel: Channel,
     /// From which address.

@@ -245,17 +245,19 @@ fn actor_value(actor: &Actor) -> Value {
             "channel": by.channel,
             "ip": by.ip,
             "amr": by.amr,
+            "acr": by.acr,
+            "auth_time": by.auth_time.map(timestamp),
             "assurance": by.assurance,
         }),
         Actor::Stranger { ip } => json!({
-            "kind": "person", "id": null, "email": null, "channel": "web", "ip": ip, "amr": null, "assurance": null,
+            "kind": "person", "id": null, "email": null, "channel": "web", "ip": ip, "amr": null, "acr": null, "auth_time": null, "assurance": null,
         }),
         // Curfew did not see this person sign in: the machine and its account are all that is known.
         Actor::Operator { name } => json!({
-            "kind": "person", "id": name, "email": null, "channel": "shell", "ip": null, "amr": null, "assurance": null,
+            "kind": "person", "id": name, "email": null, "channel": "shell", "ip": null, "amr": null, "acr": null, "auth_time": null, "assurance": null,
         }),
         Actor::System => json!({
-            "kind": "system", "id": null, "email": null, "channel": null, "ip": null, "amr": null, "assurance": null,
+            "kind": "system", "id": null, "email": null, "channel": null, "ip": null, "amr": null, "acr": null, "auth_time": null, "assurance": null,
         }),
     }
 }

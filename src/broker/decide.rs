@@ -220,7 +220,7 @@ impl Broker {
         }
         let decision = decision(by, verdict, comment, group_id, now);
         decisions::insert(change.conn(), id, &decision).await?;
-        record_decision(&mut change, &request, &decision);
+        record_decision(&mut change, by, &request, &decision);
         decided.push(decision);
         match verdict {
             Verdict::No => {
@@ -329,13 +329,23 @@ fn decision(
     }
 }
 
-fn record_decision(change: &mut Change, request: &Request, decision: &Decision) {
+/// How the approver had proved who they are stands with the decision: that is what it is worth.
+fn record_decision(
+    change: &mut Change,
+    by: &SignedInPerson,
+    request: &Request,
+    decision: &Decision,
+) {
     change.record(
         Event::new(EventType::DecisionRecorded)
             .request(request.id, &request.target)
             .with("verdict", decision.verdict.as_str())
             .with("comment", decision.comment.clone())
-            .with("group_id", decision.group_id.as_str()),
+            .with("group_id", decision.group_id.as_str())
+            .with("assurance", decision.assurance.as_str())
+            .with("amr", by.amr.clone())
+            .with("acr", by.acr.clone())
+            .at("auth_time", by.auth_time),
     );
 }
 

@@ -149,6 +149,10 @@ pub(super) struct Stored {
     id: PersonId,
     pub(super) assurance: Assurance,
     amr: Vec<String>,
+    #[serde(default)]
+    acr: Option<String>,
+    #[serde(default)]
+    auth_time: Option<DateTime<Utc>>,
     /// How it began; sessions from before this was kept don't say.
     #[serde(default)]
     began: Option<Began>,
@@ -191,6 +195,8 @@ pub(super) async fn start(
         id: by.person.id.clone(),
         assurance: by.assurance,
         amr: by.amr.clone(),
+        acr: by.acr.clone(),
+        auth_time: by.auth_time,
         began: Some(began),
     };
     session.insert(PERSON, stored).await?;
@@ -264,6 +270,8 @@ impl FromRequestParts<Web> for MaybeSignedIn {
                 person,
                 assurance: stored.assurance,
                 amr: stored.amr,
+                acr: stored.acr,
+                auth_time: stored.auth_time,
                 channel: if is_api { Channel::Api } else { Channel::Web },
                 ip: client_ip(parts, web),
             }

@@ -128,11 +128,14 @@ pub(in crate::http) async fn sign_in_demo(
         }
     };
     let email = form.email.trim();
+    let mut conn = web.broker().db.conn().await?;
+    let at = web.broker().db.clock.now(&mut conn).await?;
     let found = if email.len() <= MOST_EMAIL && !email.contains('\0') {
-        directory::find_person_by_email(&mut *web.broker().db.conn().await?, email).await?
+        directory::find_person_by_email(&mut conn, email).await?
     } else {
         None
     };
+    drop(conn);
     let Some(person) = found else {
         web.broker()
             .refuse_sign_in(ip, "unknown_person", form.email.len())
@@ -148,6 +151,8 @@ pub(in crate::http) async fn sign_in_demo(
         person,
         assurance,
         amr,
+        acr: None,
+        auth_time: Some(at),
         channel: Channel::Web,
         ip,
     };

@@ -196,6 +196,8 @@ pub(crate) async fn signed_in(db: &Db, email: &str) -> String {
         person: person.unwrap(),
         assurance: Assurance::PhishingResistant,
         amr: vec!["hwk".to_owned()],
+        acr: None,
+        auth_time: None,
         channel: Channel::Web,
         ip: None,
     };
