@@ -42,6 +42,8 @@ event_types! {
     SessionEnded = "session.ended";
     /// A sign-in failed.
     SessionRefused = "session.refused";
+    /// Somebody wanted what takes a role that they don't have.
+    AuthorizationRefused = "authorization.refused";
     /// A policy came into force.
     PolicyActivated = "policy.activated";
     /// A policy was offered and not taken.

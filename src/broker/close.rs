@@ -6,6 +6,7 @@
 //! is ever seen again. Events: `grant.closed_unconfirmed`; or `close.refused`.
 
 use super::decide::clean_comment;
+use super::role::Role;
 use super::{ActError, Broker, Kind, Refused};
 use crate::access::assignment::TargetGone;
 use crate::access::grant::GrantState;
@@ -29,27 +30,17 @@ impl Broker {
         id: RequestId,
         comment: &str,
     ) -> Result<(), ActError> {
-        let (request, relation) = self.concerned(&by.person.id, id).await?;
-        let refused = if relation.is_administrator {
-            let actor = Actor::Person(Box::new(by.clone()));
-            match close(&self.db, actor, id, comment).await {
-                Ok(()) => return Ok(()),
-                Err(ActError::Refused(refused)) => refused,
-                Err(failed) => return Err(failed),
-            }
-        } else if relation.may_see() {
-            Refused::new(
-                Kind::Forbidden,
-                "not_an_administrator",
-                "Only an administrator can close access that can't be confirmed gone.",
-            )
-        } else {
-            Refused::not_found()
-        };
-        Err(self
-            .refuse(by, EventType::CloseRefused, Some(&request), refused)
-            .await?
-            .into())
+        self.require(by, &[Role::Administrator], "close a grant")
+            .await?;
+        let (request, _) = self.concerned(&by.person.id, id).await?;
+        let actor = Actor::Person(Box::new(by.clone()));
+        match close(&self.db, actor, id, comment).await {
+            Err(ActError::Refused(refused)) => Err(self
+                .refuse(by, EventType::CloseRefused, Some(&request), refused)
+                .await?
+                .into()),
+            done => done,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod pause;
 pub mod policy;
 pub mod recovery;
 pub mod relation;
+pub mod role;
 pub mod sign_in;
 pub mod submit;
 

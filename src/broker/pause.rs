@@ -11,6 +11,7 @@
 use fail::fail_point;
 use sqlx::PgConnection;
 
+use super::role::Role;
 use super::{ActError, Broker, Kind, Refused};
 use crate::access::person::{Actor, SignedInPerson};
 use crate::access::text::{from_outside, time_in_words};
@@ -48,25 +49,15 @@ impl Broker {
         by: &SignedInPerson,
         act: impl Future<Output = Result<T, ActError>>,
     ) -> Result<T, ActError> {
-        let standings = self
-            .standings(&mut *self.db.conn().await?, &by.person.id)
+        self.require(by, &[Role::Administrator], "work a switch")
             .await?;
-        let refused = if standings.is_administrator {
-            match act.await {
-                Err(ActError::Refused(refused)) => refused,
-                done => return done,
-            }
-        } else {
-            Refused::new(
-                Kind::Forbidden,
-                "not_an_administrator",
-                "Only administrators can pause, resume or end everything.",
-            )
-        };
-        Err(self
-            .refuse(by, EventType::SwitchRefused, None, refused)
-            .await?
-            .into())
+        match act.await {
+            Err(ActError::Refused(refused)) => Err(self
+                .refuse(by, EventType::SwitchRefused, None, refused)
+                .await?
+                .into()),
+            done => done,
+        }
     }
 }
 

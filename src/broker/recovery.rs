@@ -4,6 +4,7 @@
 //! like everything that is ours; and at the end access may be given again. Events: `assignment.kept`,
 //! `assignment.adopted`, `recovery.confirmed`; or `recovery.refused`.
 
+use super::role::Role;
 use super::{ActError, Broker, Kind, Refused};
 use crate::access::id::FindingId;
 use crate::access::person::{Actor, SignedInPerson};
@@ -23,7 +24,18 @@ impl Broker {
         id: FindingId,
         decision: Decision,
     ) -> Result<(), ActError> {
-        self.only_recovering_administrators(by).await?;
+        self.require(by, &[Role::Administrator], "decide about a recovery")
+            .await?;
+        let decided = self.decide_one(by, id, decision).await;
+        self.recorded(by, decided).await
+    }
+
+    async fn decide_one(
+        &self,
+        by: &SignedInPerson,
+        id: FindingId,
+        decision: Decision,
+    ) -> Result<(), ActError> {
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         let found = recoveries::lock_finding(change.conn(), id).await?;
         let now = change.now().await?;
@@ -46,7 +58,13 @@ impl Broker {
     /// # Errors
     /// The refusal, or what broke.
     pub async fn confirm_recovery(&self, by: &SignedInPerson) -> Result<(), ActError> {
-        self.only_recovering_administrators(by).await?;
+        self.require(by, &[Role::Administrator], "confirm a recovery")
+            .await?;
+        let confirmed = self.confirm_open(by).await;
+        self.recorded(by, confirmed).await
+    }
+
+    async fn confirm_open(&self, by: &SignedInPerson) -> Result<(), ActError> {
         let mut change = Change::begin(&self.db, Actor::Person(Box::new(by.clone()))).await?;
         let Some(recovery) = recoveries::find_open(change.conn()).await? else {
             let text = "There is nothing to confirm: no recovery is open.";
@@ -72,22 +90,19 @@ impl Broker {
         Ok(())
     }
 
-    async fn only_recovering_administrators(&self, by: &SignedInPerson) -> Result<(), ActError> {
-        let standings = self
-            .standings(&mut *self.db.conn().await?, &by.person.id)
-            .await?;
-        if standings.is_administrator {
-            return Ok(());
+    /// The same outcome, a refusal with its event.
+    async fn recorded(
+        &self,
+        by: &SignedInPerson,
+        done: Result<(), ActError>,
+    ) -> Result<(), ActError> {
+        match done {
+            Err(ActError::Refused(refused)) => Err(self
+                .refuse(by, EventType::RecoveryRefused, None, refused)
+                .await?
+                .into()),
+            done => done,
         }
-        let refused = Refused::new(
-            Kind::Forbidden,
-            "not_an_administrator",
-            "Only an administrator decides about a recovery.",
-        );
-        Err(self
-            .refuse(by, EventType::RecoveryRefused, None, refused)
-            .await?
-            .into())
     }
 }
 

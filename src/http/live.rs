@@ -163,18 +163,11 @@ pub(super) struct Seen {
 pub(super) async fn watch(
     State(web): State<Web>,
     session: Session,
-    by: Result<SignedIn, Error>,
+    SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
     Search(seen): Search<Seen>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    // A program asks, not a person: the sign-in page would tell it nothing.
-    let SignedIn(by) = by.map_err(|error| match error {
-        Error::SignIn { .. } => {
-            Error::status(StatusCode::UNAUTHORIZED, "signed_out", "Sign in first.")
-        }
-        other => other,
-    })?;
     Whole::load(&web, &by.person.id, id).await?;
     let live = &web.0.live;
     let Some(place) = live.place(&by.person.id) else {

@@ -1,7 +1,7 @@
-//! The web: every route in one list, and the layers around them.
+//! The web: the routes (`routes`: one table), and the layers around them.
 //!
 //! GET handlers read through `postgres`; POST handlers parse, call exactly one act of the `broker`,
-//! and render or redirect. Nothing here decides who may do what.
+//! and render or redirect. Who may reach which is in the table, and asked before every handler (`gate`).
 
 mod api;
 mod body;
@@ -11,12 +11,14 @@ pub mod error;
 mod error_context;
 mod export;
 mod form;
+mod gate;
 mod guard;
 mod health;
 pub mod live;
 pub mod metrics;
 mod page;
 mod pages;
+pub mod routes;
 pub mod session;
 mod trace;
 mod view;
@@ -24,7 +26,6 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use ipnet::IpNet;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -160,77 +161,9 @@ impl Web {
     }
 }
 
-/// Every route.
+/// The routes, with the layers around them.
 pub fn router(web: Web) -> Router {
-    let setup = web.0.setup.clone();
-    let mut people = Router::new()
-        // for whoever asks
-        .route("/", get(pages::home::show))
-        .route(
-            "/requests",
-            get(pages::requests::list).post(pages::new_request::submit),
-        )
-        .route("/requests/new", get(pages::new_request::show))
-        .route("/requests/{id}", get(pages::request::show))
-        .route("/requests/{id}/live", get(live::watch))
-        .route("/requests/{id}/cancel", post(pages::acts::cancel))
-        .route("/requests/{id}/end", post(pages::acts::end))
-        // for approvers
-        .route("/approvals", get(pages::approvals::show))
-        .route("/requests/{id}/approve", post(pages::acts::approve))
-        .route("/requests/{id}/deny", post(pages::acts::deny))
-        // for auditors
-        .route("/audit", get(pages::audit::list))
-        .route(
-            "/audit/export",
-            get(export::download).head(export::describe),
-        )
-        // for administrators
-        .route("/requests/{id}/close", post(pages::acts::close))
-        .route("/operations", get(pages::operations::show))
-        .route("/operations/recovery", get(pages::recovery::show))
-        .route(
-            "/operations/recovery/confirm",
-            post(pages::recovery::confirm),
-        )
-        .route(
-            "/operations/recovery/findings/{id}/keep",
-            post(pages::recovery::keep),
-        )
-        .route(
-            "/operations/recovery/findings/{id}/remove",
-            post(pages::recovery::remove),
-        )
-        .route("/operations/pause", post(pages::switches::pause))
-        .route("/operations/resume", post(pages::switches::resume))
-        .route(
-            "/operations/end-everything",
-            get(pages::switches::ask).post(pages::switches::end_everything),
-        )
-        // for everybody
-        .route("/policy", get(pages::policy::show))
-        .route("/login", get(pages::login::show))
-        .route("/logout", post(pages::login::sign_out))
-        .route("/sessions", get(pages::sessions::list))
-        .route("/sessions/{id}/end", post(pages::sessions::end))
-        .route("/sessions/end-others", post(pages::sessions::end_others));
-    if setup.is_demo {
-        let sign_in = post(pages::login::sign_in_demo).get(pages::login::show);
-        people = people.route("/login/demo", sign_in);
-    }
-    let programs = Router::new()
-        .route("/api/v1/requests", get(api::list).post(api::submit))
-        .route("/api/v1/requests/{id}", get(api::show))
-        .route("/api/v1/requests/{id}/{act}", post(api::act))
-        .route("/api/v1/audit", get(api::audit))
-        .route("/api/v1/operations/pause", post(api::pause))
-        .route("/api/v1/operations/resume", post(api::resume))
-        .route(
-            "/api/v1/operations/end-everything",
-            post(api::end_everything),
-        );
-    let with_session = people
-        .merge(programs)
+    let with_session = routes::with_session(&web)
         .fallback(error::no_such_page)
         .layer(axum::middleware::from_fn_with_state(
             web.clone(),
@@ -245,16 +178,8 @@ pub fn router(web: Web) -> Router {
             web.clone(),
             guard::one_cookie,
         ));
-    let mut without_session = Router::new()
-        .route("/static/app.css", get(page::style_sheet))
-        .route("/static/app.js", get(page::script))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready));
-    if setup.has_metrics {
-        without_session = without_session.route("/metrics", get(metrics::show));
-    }
     with_session
-        .merge(without_session)
+        .merge(routes::without_session(&web))
         .layer(axum::middleware::from_fn(body::read_whole))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn_with_state(

@@ -89,6 +89,13 @@ impl Layout {
         })
     }
 
+    /// May whoever looks work the buttons of operations?
+    pub(super) fn operates(&self) -> bool {
+        self.person
+            .as_ref()
+            .is_some_and(|person| person.is_administrator)
+    }
+
     /// The frame without anybody.
     pub(super) fn signed_out(web: &Web) -> Self {
         Self {

@@ -235,7 +235,7 @@ pub(super) async fn name(web: &Web, session: &Session) -> Result<Option<SessionI
     }
 }
 
-/// Somebody who is signed in.
+/// Somebody who is signed in, as the gate found them.
 pub(super) struct SignedIn(pub(super) SignedInPerson);
 
 /// Perhaps somebody who is signed in.
@@ -244,15 +244,12 @@ pub(super) struct MaybeSignedIn(pub(super) Option<SignedInPerson>);
 impl FromRequestParts<Web> for SignedIn {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Error> {
-        let MaybeSignedIn(person) = MaybeSignedIn::from_request_parts(parts, web).await?;
-        person.map(SignedIn).ok_or_else(|| {
-            let next = parts
-                .uri
-                .path_and_query()
-                .map_or("/", |path| path.as_str())
-                .to_owned();
-            Error::SignIn { next }
+    async fn from_request_parts(parts: &mut Parts, _web: &Web) -> Result<Self, Error> {
+        let found = parts.extensions.get::<SignedInPerson>().cloned();
+        found.map(SignedIn).ok_or_else(|| {
+            Error::Internal(anyhow::anyhow!(
+                "the table of routes lets everybody in where somebody signed in is needed"
+            ))
         })
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::support::TestApp;
-use crate::support::people::Person;
+use crate::support::people::{Person, send};
 
 /// Nothing here waits for so long; a test that does has failed.
 const GUARD: Duration = Duration::from_secs(20);
@@ -181,7 +181,19 @@ async fn a_stranger_is_told_of_no_request_and_nobody_signed_out_is_led_to_the_si
     engineer.get(&format!("{path}?after=x")).await.expect(400);
     let mut nobody = engineer.clone();
     "sid=none".clone_into(&mut nobody.cookie);
-    nobody.get(&path).await.expect(401);
+    let answer = nobody.get(&path).await.expect(303);
+    assert!(
+        answer.headers["location"]
+            .to_str()
+            .unwrap()
+            .starts_with("/login")
+    );
+    // A browser's script, which says what it wants, is told in its own way.
+    let asked = Request::get(&path)
+        .header("accept", "text/event-stream")
+        .body(Body::empty())
+        .unwrap();
+    send(&app.router, asked).await.expect(401);
     app.finish().await;
 }
 

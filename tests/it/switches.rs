@@ -310,6 +310,9 @@ async fn only_administrators_work_the_switches_and_only_with_a_reason() {
     }
     let events = log(&app).await;
     assert!(!of_type(&events, "access.switch_refused").is_empty());
+    let refused = of_type(&events, "authorization.refused");
+    assert_eq!(refused[0]["data"]["code"], "not_an_administrator");
+    assert_eq!(refused[0]["data"]["what"], "POST /api/v1/operations/pause");
     for kind in [
         "access.paused",
         "access.resumed",

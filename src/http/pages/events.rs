@@ -156,6 +156,7 @@ pub(super) fn group_words(prefix: &str) -> &'static str {
         "log" | "audit" => "The log itself",
         "installation" => "Installation",
         "session" => "Signing in",
+        "authorization" => "Refused for want of a role",
         "policy" => "Policy",
         "request" => "Requests",
         "decision" => "Decisions",
@@ -186,6 +187,10 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
             plain("Signed out another session of their own")
         }
         EventType::SessionEnded => plain("Signed out"),
+        EventType::AuthorizationRefused => format!(
+            "Wanted what takes a role that they don't have{}",
+            code(data)
+        ),
         EventType::SessionRefused => format!("A sign-in failed{}", code(data)),
         EventType::PolicyActivated => plain("A policy came into force"),
         EventType::PolicyRefused => plain("A policy was offered and not taken"),
