@@ -2,7 +2,7 @@
 //!
 //! Where things are: `access`, `policy` and `audit` say what may happen (pure); `broker` is what
 //! people do, `engine` what time does, and `ledger` the transitions that both end in; `directory`
-//! is who people are; `postgres`, `aws` and `http` are the edges; `app` puts a service together and
+//! is who people are; `postgres`, `aws`, `oidc` and `http` are the edges; `app` puts a service together and
 //! `cli` is the commands, `config` what they are told. `sandbox` is a pretend AWS that uses nothing of ours, and
 //! `private_postgres` runs a database for the demo and the tests.
 
@@ -20,6 +20,7 @@ pub mod http;
 pub mod ledger;
 pub mod live_grants;
 pub mod metrics;
+pub mod oidc;
 pub mod policy;
 pub mod postgres;
 pub mod preflight;
