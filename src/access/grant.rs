@@ -136,6 +136,17 @@ pub enum GrantStatus {
 }
 
 impl GrantStatus {
+    /// Every status, in the order in which a grant goes through them.
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Provisioning,
+        Self::Active,
+        Self::Ending,
+        Self::Ended,
+        Self::Failed,
+        Self::ClosedUnconfirmed,
+    ];
+
     /// Those of a grant that is not over.
     pub const LIVE: [Self; 4] = [
         Self::Scheduled,

@@ -57,17 +57,24 @@ impl Broker {
     }
 }
 
+/// The code of the refusal of whoever has none of these roles.
+#[must_use]
+pub fn without(any_of: &[Role]) -> &'static str {
+    match any_of {
+        [Role::Auditor] => "not_an_auditor",
+        [Role::Administrator] => "not_an_administrator",
+        _ => "neither_auditor_nor_administrator",
+    }
+}
+
 fn refused(any_of: &[Role]) -> Refused {
-    let (code, whom) = match any_of {
-        [Role::Auditor] => ("not_an_auditor", "auditors"),
-        [Role::Administrator] => ("not_an_administrator", "administrators"),
-        _ => (
-            "neither_auditor_nor_administrator",
-            "auditors and administrators",
-        ),
+    let whom = match any_of {
+        [Role::Auditor] => "auditors",
+        [Role::Administrator] => "administrators",
+        _ => "auditors and administrators",
     };
     let text = format!(
         "This is for {whom}, and you are in none of their groups. If you should be, ask whoever manages your directory's groups; it counts as soon as the directory is copied."
     );
-    Refused::new(Kind::Forbidden, code, text)
+    Refused::new(Kind::Forbidden, without(any_of), text)
 }

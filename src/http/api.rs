@@ -1,47 +1,71 @@
 //! `/api/v1`: the same acts as the pages, as JSON. Errors are problem details (RFC 9457).
+//!
+//! Here are requests; the rest is in the files beside. What a handler's `utoipa::path` says becomes the
+//! document of [`openapi`](super::openapi), which adds the errors.
+
+pub(super) mod audit;
+pub(super) mod operations;
+pub(super) mod recovery;
 
 use std::str::FromStr;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Web;
 use super::error::Error;
 use super::form::{Json, OptionalJson, RequestPath, Search};
+use super::openapi::words;
 use super::session::SignedIn;
-use super::view::Whole;
+use super::view::{RequestJson, Whole};
 use crate::access::decision::Verdict;
 use crate::access::id::RequestId;
-use crate::access::person::SignedInPerson;
 use crate::access::request::RequestStatus;
-use crate::audit::event::timestamp;
 use crate::policy::ask::Ask;
-use crate::postgres::audit::list_after;
-use crate::postgres::pause;
 use crate::postgres::requests::{self, Filter};
 
 /// Longest page of a listing.
-const MOST_REQUESTS: i64 = 200;
+pub(in crate::http) const MOST_REQUESTS: i64 = 200;
 
-/// Longest page of events.
-const MOST_EVENTS: i64 = 1000;
-
-/// `POST /api/v1/requests`: the fields of the form.
-#[derive(Debug, Deserialize)]
+/// What to ask for.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "rule": "production-admin",
+    "account": "111111111111",
+    "minutes": 30,
+    "reason": "restart the payment workers",
+    "ticket": "INC-1234",
+}))]
 pub(super) struct NewRequest {
+    /// A rule of the policy.
     rule: String,
+    /// The account's id or its name.
     account: String,
+    #[schema(schema_with = words::minutes)]
     minutes: Value,
+    /// Why. It stays in the record.
     reason: String,
     #[serde(default)]
     ticket: Option<String>,
 }
 
-/// Asks for access.
+/// Ask for access
+///
+/// Under a rule that needs nobody's yes the request is approved at once. A person has one open request
+/// per rule and account.
+#[utoipa::path(
+    post, path = "/api/v1/requests", tag = "requests", operation_id = "submit_request",
+    request_body = NewRequest,
+    responses((
+        status = 201, description = "The request", body = RequestJson,
+        headers(("location" = String, description = "Its address")),
+    )),
+)]
 pub(super) async fn submit(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
@@ -70,166 +94,156 @@ pub(super) async fn submit(
         .into_response())
 }
 
-/// One request.
+/// One request
+///
+/// A request that does not concern the reader does not exist for them.
+#[utoipa::path(
+    get, path = "/api/v1/requests/{id}", tag = "requests", operation_id = "get_request",
+    params(("id" = Uuid, Path, description = "The request")),
+    responses((status = 200, description = "The request", body = RequestJson)),
+)]
 pub(super) async fn show(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
 ) -> Result<Response, Error> {
-    one(&web, &by, id).await
-}
-
-async fn one(web: &Web, by: &SignedInPerson, id: RequestId) -> Result<Response, Error> {
-    let whole = Whole::load(web, &by.person.id, id).await?;
+    let whole = Whole::load(&web, &by.person.id, id).await?;
     Ok(axum::Json(whole.json()).into_response())
 }
 
 /// What goes with an act.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"comment": "as agreed in the incident call"}))]
 pub(super) struct Comment {
+    /// It stays in the record.
     #[serde(default)]
     comment: Option<String>,
 }
 
-impl OptionalJson<Comment> {
-    /// What was written; nothing is empty.
-    fn text(self) -> String {
-        self.0.unwrap_or_default().comment.unwrap_or_default()
+impl Comment {
+    fn text(with: Option<Self>) -> String {
+        with.unwrap_or_default().comment.unwrap_or_default()
     }
 }
 
-/// `POST /api/v1/requests/{id}/approve`
+/// Agree to a request
+///
+/// For members of the rule's approving groups, never for the requester. Membership is read live.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/approve", tag = "requests", operation_id = "approve_request",
+    params(("id" = Uuid, Path, description = "The request")),
+    request_body = Option<Comment>,
+    responses((status = 200, description = "The request as it stands now", body = RequestJson)),
+)]
 pub(super) async fn approve(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
-    with: OptionalJson<Comment>,
+    OptionalJson(with): OptionalJson<Comment>,
 ) -> Result<Response, Error> {
-    let comment = with.text();
+    let comment = Comment::text(with);
     web.broker().decide(&by, id, Verdict::Yes, &comment).await?;
-    one(&web, &by, id).await
+    show(State(web), SignedIn(by), RequestPath(id)).await
 }
 
-/// `POST /api/v1/requests/{id}/deny`
+/// Refuse a request
+///
+/// For whoever may agree to it. The first no denies.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/deny", tag = "requests", operation_id = "deny_request",
+    params(("id" = Uuid, Path, description = "The request")),
+    request_body = Option<Comment>,
+    responses((status = 200, description = "The request as it stands now", body = RequestJson)),
+)]
 pub(super) async fn deny(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
-    with: OptionalJson<Comment>,
+    OptionalJson(with): OptionalJson<Comment>,
 ) -> Result<Response, Error> {
-    let comment = with.text();
+    let comment = Comment::text(with);
     web.broker().decide(&by, id, Verdict::No, &comment).await?;
-    one(&web, &by, id).await
+    show(State(web), SignedIn(by), RequestPath(id)).await
 }
 
-/// `POST /api/v1/requests/{id}/cancel`
+/// Take one's own request back
+///
+/// Once it is approved this ends the access that it gave.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/cancel", tag = "requests", operation_id = "cancel_request",
+    params(("id" = Uuid, Path, description = "The request")),
+    request_body = Option<Comment>,
+    responses((status = 200, description = "The request as it stands now", body = RequestJson)),
+)]
 pub(super) async fn cancel(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
-    with: OptionalJson<Comment>,
+    OptionalJson(with): OptionalJson<Comment>,
 ) -> Result<Response, Error> {
-    let comment = with.text();
+    let comment = Comment::text(with);
     web.broker().cancel(&by, id, &comment).await?;
-    one(&web, &by, id).await
+    show(State(web), SignedIn(by), RequestPath(id)).await
 }
 
-/// `POST /api/v1/requests/{id}/end`
+/// End the access that a request gave
+///
+/// For the requester, whoever decided on it, whoever may approve it now, and administrators. It is *ending* until
+/// Identity Center confirmed that the access is gone; to ask again hurries it.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/end", tag = "requests", operation_id = "end_grant",
+    params(("id" = Uuid, Path, description = "The request")),
+    request_body = Option<Comment>,
+    responses((status = 200, description = "The request as it stands now", body = RequestJson)),
+)]
 pub(super) async fn end(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
-    with: OptionalJson<Comment>,
+    OptionalJson(with): OptionalJson<Comment>,
 ) -> Result<Response, Error> {
-    let comment = with.text();
+    let comment = Comment::text(with);
     web.broker().end(&by, id, &comment).await?;
-    one(&web, &by, id).await
+    show(State(web), SignedIn(by), RequestPath(id)).await
 }
 
-/// `POST /api/v1/requests/{id}/close`
+/// Close access whose end nobody can confirm
+///
+/// For administrators, with a comment, once the person, the permission set or the account is confirmed gone.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/close", tag = "operations", operation_id = "close_grant",
+    params(("id" = Uuid, Path, description = "The request")),
+    request_body = Option<Comment>,
+    responses((status = 200, description = "The request as it stands now", body = RequestJson)),
+)]
 pub(super) async fn close(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
-    with: OptionalJson<Comment>,
+    OptionalJson(with): OptionalJson<Comment>,
 ) -> Result<Response, Error> {
-    let comment = with.text();
+    let comment = Comment::text(with);
     web.broker().close(&by, id, &comment).await?;
-    one(&web, &by, id).await
-}
-
-/// `POST /api/v1/operations/pause`
-pub(super) async fn pause(
-    State(web): State<Web>,
-    SignedIn(by): SignedIn,
-    with: OptionalJson<Comment>,
-) -> Result<Response, Error> {
-    web.broker().pause(&by, &with.text()).await?;
-    Ok(axum::Json(json!({"paused": paused(&web).await?})).into_response())
-}
-
-/// `POST /api/v1/operations/resume`
-pub(super) async fn resume(
-    State(web): State<Web>,
-    SignedIn(by): SignedIn,
-    with: OptionalJson<Comment>,
-) -> Result<Response, Error> {
-    web.broker().resume(&by, &with.text()).await?;
-    Ok(axum::Json(json!({"paused": paused(&web).await?})).into_response())
-}
-
-/// What goes with the end of everything.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EndEverything {
-    comment: String,
-    /// New access is paused as well, unless this says no.
-    #[serde(default = "yes")]
-    pause: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// `POST /api/v1/operations/end-everything`
-pub(super) async fn end_everything(
-    State(web): State<Web>,
-    SignedIn(by): SignedIn,
-    Json(with): Json<EndEverything>,
-) -> Result<Response, Error> {
-    let carried = web
-        .broker()
-        .end_everything(&by, &with.comment, with.pause)
-        .await?;
-    let body = json!({
-        "ends_started": carried.ends_started,
-        "left": carried.left,
-        "paused": paused(&web).await?,
-    });
-    Ok(axum::Json(body).into_response())
-}
-
-/// The pause as programs read it; null if there is none.
-async fn paused(web: &Web) -> Result<Value, Error> {
-    let standing = pause::find(&mut *web.broker().db.conn().await?).await?;
-    Ok(standing.map_or(Value::Null, |pause| {
-        json!({
-            "since": timestamp(pause.since),
-            "by": pause.by,
-            "comment": pause.comment,
-        })
-    }))
+    show(State(web), SignedIn(by), RequestPath(id)).await
 }
 
 /// Which requests to list. What is empty counts as not given.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// Only those that stand so.
+    #[param(required = false, schema_with = words::request_status)]
     status: String,
+    /// Only one's own.
+    #[param(required = false, schema_with = words::flag)]
     mine: String,
+    /// Most requests of one page; 50 if it is not given.
+    #[param(required = false, schema_with = words::requests_a_page)]
     limit: String,
+    /// `next_cursor` of the page before.
+    #[param(required = false, value_type = Uuid)]
     cursor: String,
 }
 
@@ -247,7 +261,24 @@ fn malformed(text: String) -> Error {
     Error::status(StatusCode::BAD_REQUEST, "malformed_query", text)
 }
 
-/// Requests that concern the reader, newest first; every one for an auditor or administrator.
+/// One page of requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RequestPage<'a> {
+    /// The newest first.
+    requests: Vec<RequestJson<'a>>,
+    /// Null on the last page.
+    #[schema(required, value_type = Option<Uuid>)]
+    next_cursor: Option<RequestId>,
+}
+
+/// The requests that concern the reader
+///
+/// The newest first; every one for auditors and administrators.
+#[utoipa::path(
+    get, path = "/api/v1/requests", tag = "requests", operation_id = "list_requests",
+    params(Wanted),
+    responses((status = 200, description = "One page of them", body = RequestPage)),
+)]
 pub(super) async fn list(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
@@ -285,56 +316,14 @@ pub(super) async fn list(
     let mut found = requests::list(&mut conn, &filter, limit + 1).await?;
     let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
     found.truncate(usize::try_from(limit).unwrap_or(0));
-    let next = found
-        .last()
-        .map(|request| request.id.to_string())
-        .filter(|_| has_more);
+    let next_cursor = found.last().map(|request| request.id).filter(|_| has_more);
     let mut wholes = Vec::with_capacity(found.len());
     for request in found {
         wholes.push(Whole::of(&web, &mut conn, person, request).await?);
     }
-    let requests: Vec<_> = wholes.iter().map(Whole::json).collect();
-    Ok(axum::Json(json!({"requests": requests, "next_cursor": next})).into_response())
-}
-
-/// Which events to list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct After {
-    after_seq: String,
-    limit: String,
-}
-
-/// Audit events in order, exactly as they are stored.
-pub(super) async fn audit(
-    State(web): State<Web>,
-    Search(after): Search<After>,
-) -> Result<Response, Error> {
-    let from = given("after_seq", &after.after_seq)?.unwrap_or(0_i64);
-    let limit = given("limit", &after.limit)?.unwrap_or(100_i64);
-    if from < 0 || !(1..=MOST_EVENTS).contains(&limit) {
-        return Err(malformed(format!(
-            "after_seq must be at least 0, and limit from 1 to {MOST_EVENTS}."
-        )));
-    }
-    let mut conn = web.broker().db.conn().await?;
-    let mut found = list_after(&mut conn, from, limit + 1).await?;
-    let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
-    found.truncate(usize::try_from(limit).unwrap_or(0));
-    let next = found.last().map(|event| event.seq).filter(|_| has_more);
-    let events = found
-        .into_iter()
-        .map(|event| Ok(RawValue::from_string(String::from_utf8(event.canonical)?)?))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(axum::Json(Events {
-        events,
-        next_after_seq: next,
-    })
-    .into_response())
-}
-
-#[derive(serde::Serialize)]
-struct Events {
-    events: Vec<Box<RawValue>>,
-    next_after_seq: Option<i64>,
+    let page = RequestPage {
+        requests: wholes.iter().map(Whole::json).collect(),
+        next_cursor,
+    };
+    Ok(axum::Json(page).into_response())
 }

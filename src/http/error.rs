@@ -8,7 +8,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error_context::Typed;
 use super::page::{self, ErrorPage, Layout};
@@ -246,6 +247,9 @@ pub(super) async fn render(State(web): State<Web>, request: Request, next: Next)
     for cookie in response.headers().get_all(header::SET_COOKIE) {
         headers.append(header::SET_COOKIE, cookie.clone());
     }
+    if is_program && problem.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if problem.status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
@@ -289,25 +293,52 @@ fn generic(status: StatusCode) -> Problem {
     }
 }
 
+/// What went wrong (RFC 9457). Go by `code`, which is stable; `detail` is for people, and may change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProblemDetails<'a> {
+    /// Always `about:blank`: `code` says what it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong, and what to do next.
+    detail: &'a str,
+    code: &'static str,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem<'a>>,
+    /// The command that does by hand what can't be done here just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_hand: Option<&'a str>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize, ToSchema)]
+struct FieldProblem<'a> {
+    field: &'a str,
+    code: &'a str,
+    detail: &'a str,
+}
+
 fn problem_details(problem: &Problem) -> Response {
-    let mut body = json!({
-        "type": "about:blank",
-        "title": problem.status.canonical_reason().unwrap_or("Error"),
-        "status": problem.status.as_u16(),
-        "detail": problem.text,
-        "code": problem.code,
-    });
-    if !problem.fields.is_empty() {
-        let errors: Vec<_> = problem
+    let body = ProblemDetails {
+        kind: "about:blank",
+        title: problem.status.canonical_reason().unwrap_or("Error"),
+        status: problem.status.as_u16(),
+        detail: &problem.text,
+        code: problem.code,
+        errors: problem
             .fields
             .iter()
-            .map(|(field, code, text)| json!({"field": field, "code": code, "detail": text}))
-            .collect();
-        body["errors"] = errors.into();
-    }
-    if let Some(command) = &problem.by_hand {
-        body["by_hand"] = command.as_str().into();
-    }
+            .map(|(field, code, detail)| FieldProblem {
+                field,
+                code,
+                detail,
+            })
+            .collect(),
+        by_hand: problem.by_hand.as_deref(),
+    };
     let kind = [(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),

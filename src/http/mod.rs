@@ -16,6 +16,7 @@ mod guard;
 mod health;
 pub mod live;
 pub mod metrics;
+pub mod openapi;
 mod page;
 mod pages;
 pub mod routes;

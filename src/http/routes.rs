@@ -16,7 +16,7 @@ use super::pages::{
     acts, approvals, audit, home, login, new_request, operations, policy, recovery, request,
     requests, sessions, switches,
 };
-use super::{Setup, Web, api, export, gate, health, live, metrics, page};
+use super::{Setup, Web, api, export, gate, health, live, metrics, openapi, page};
 use crate::broker::role::Role;
 
 /// Who may reach a route.
@@ -244,11 +244,15 @@ fn programs() -> Vec<Route> {
         post("/api/v1/requests/{id}/end", SignedIn, api::end).scope(GrantsEnd),
         post("/api/v1/requests/{id}/close", Administrator, api::close),
 
-        get("/api/v1/audit", Auditor, api::audit).scope(AuditRead),
+        get("/api/v1/audit", Auditor, api::audit::list).scope(AuditRead),
 
-        post("/api/v1/operations/pause", Administrator, api::pause),
-        post("/api/v1/operations/resume", Administrator, api::resume),
-        post("/api/v1/operations/end-everything", Administrator, api::end_everything),
+        post("/api/v1/operations/pause", Administrator, api::operations::pause),
+        post("/api/v1/operations/resume", Administrator, api::operations::resume),
+        post("/api/v1/operations/end-everything", Administrator, api::operations::end_everything),
+        get("/api/v1/operations/recovery", AuditorOrAdministrator, api::recovery::show),
+        post("/api/v1/operations/recovery/confirm", Administrator, api::recovery::confirm),
+        post("/api/v1/operations/recovery/findings/{id}/keep", Administrator, api::recovery::keep),
+        post("/api/v1/operations/recovery/findings/{id}/remove", Administrator, api::recovery::remove),
     ]
 }
 
@@ -256,6 +260,7 @@ fn programs() -> Vec<Route> {
 #[rustfmt::skip]
 fn machinery() -> Vec<Route> {
     vec![
+        get("/api/v1/openapi.json", Everybody, openapi::show),
         get("/static/app.css", Everybody, page::style_sheet),
         get("/static/app.js", Everybody, page::script),
         get("/healthz", Everybody, health::alive),

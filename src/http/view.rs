@@ -4,9 +4,11 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 
 use super::Web;
 use super::error::Error;
+use super::openapi::words;
 use crate::access::decision::{Decision, Verdict};
 use crate::access::grant::{EndReason, Grant, GrantStatus};
 use crate::access::id::{GrantId, RequestId};
@@ -74,7 +76,7 @@ impl Whole {
             minutes: request.minutes,
             reason: &request.reason,
             ticket: request.ticket.as_deref(),
-            requester: &request.requester,
+            requester: NamedJson::of(&request.requester),
             created_at: timestamp(request.created_at),
             lapses_at: timestamp(request.lapses_at),
             approvals_required: request.approvals_required,
@@ -84,33 +86,72 @@ impl Whole {
     }
 }
 
-/// `GET /api/v1/requests/{id}`
-#[derive(Debug, Serialize)]
+/// A request with its decisions and its grant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Request)]
 pub(super) struct RequestJson<'a> {
+    #[schema(value_type = Uuid)]
     id: RequestId,
+    #[schema(schema_with = words::request_status)]
     status: RequestStatus,
+    /// The rule of the policy that it was asked under.
     rule: &'a str,
     account_id: &'a str,
     account_name: &'a str,
     permission_set: &'a str,
+    /// As asked for.
     minutes: i32,
     reason: &'a str,
+    #[schema(required)]
     ticket: Option<&'a str>,
-    requester: &'a Named,
+    requester: NamedJson<'a>,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// A pending request lapses then.
+    #[schema(format = DateTime)]
     lapses_at: String,
+    /// How many must agree. 0: the policy alone grants it.
     approvals_required: i32,
     decisions: Vec<DecisionJson<'a>>,
+    #[schema(required)]
     grant: Option<GrantJson>,
 }
 
-#[derive(Debug, Serialize)]
+/// Somebody, with the labels they had when the record was made.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Person)]
+struct NamedJson<'a> {
+    /// The `UserId` of the identity store. The other two are labels.
+    id: &'a str,
+    email: &'a str,
+    name: &'a str,
+}
+
+impl<'a> NamedJson<'a> {
+    fn of(named: &'a Named) -> Self {
+        Self {
+            id: named.id.as_str(),
+            email: &named.email,
+            name: &named.name,
+        }
+    }
+}
+
+/// One approver's yes or no.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Decision)]
 struct DecisionJson<'a> {
+    #[schema(schema_with = words::verdict)]
     verdict: Verdict,
-    approver: &'a Named,
+    approver: NamedJson<'a>,
+    #[schema(required)]
     comment: Option<&'a str>,
+    /// Where the decision came in, such as `web` or `api`.
     channel: &'a str,
+    /// How the approver had proved who they are.
+    #[schema(schema_with = words::assurance)]
     assurance: Assurance,
+    #[schema(format = DateTime)]
     decided_at: String,
 }
 
@@ -118,7 +159,7 @@ impl<'a> DecisionJson<'a> {
     fn of(decision: &'a Decision) -> Self {
         Self {
             verdict: decision.verdict,
-            approver: &decision.approver,
+            approver: NamedJson::of(&decision.approver),
             comment: decision.comment.as_deref(),
             channel: &decision.channel,
             assurance: decision.assurance,
@@ -127,15 +168,26 @@ impl<'a> DecisionJson<'a> {
     }
 }
 
-/// Its grant. `starts_at` and `ended_at` are facts: null until Identity Center confirmed them.
-#[derive(Debug, Serialize)]
+/// What an approved request gives. `active` and `ended` are said only once Identity Center confirmed it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Grant)]
 struct GrantJson {
+    #[schema(value_type = Uuid)]
     id: GrantId,
+    #[schema(schema_with = words::grant_status)]
     status: GrantStatus,
+    /// Null until Identity Center confirmed the access.
+    #[schema(required, format = DateTime)]
     starts_at: Option<String>,
+    #[schema(required, format = DateTime)]
     ends_at: Option<String>,
+    /// Null until Identity Center confirmed that the access is gone.
+    #[schema(required, format = DateTime)]
     ended_at: Option<String>,
+    #[schema(required, schema_with = words::end_reason_or_null)]
     end_reason: Option<EndReason>,
+    /// Latest end of a role session that may outlive the grant.
+    #[schema(required, format = DateTime)]
     sessions_until: Option<String>,
 }
 

@@ -26,6 +26,7 @@ mod history;
 mod layering;
 mod live;
 mod lost_and_late;
+mod openapi;
 mod overdue;
 mod policy;
 mod policy_page;

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::words::Time;
 use crate::access::recovery::{Decision, Finding, Recovery};
@@ -61,11 +61,11 @@ impl Loss {
 
 /// One finding in words.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) finding: Finding,
-    pub(super) person: String,
-    pub(super) account_name: String,
-    pub(super) permission_set: String,
+pub(in crate::http) struct Line {
+    pub(in crate::http) finding: Finding,
+    pub(in crate::http) person: String,
+    pub(in crate::http) account_name: String,
+    pub(in crate::http) permission_set: String,
 }
 
 impl Page {
@@ -108,44 +108,64 @@ impl Line {
     }
 }
 
+/// What is known at one moment.
+pub(in crate::http) struct Known {
+    pub(in crate::http) at: DateTime<Utc>,
+    pub(in crate::http) recovery: Option<Recovery>,
+    pub(in crate::http) findings: Vec<Line>,
+}
+
+impl Known {
+    /// Reads it, the undecided findings first.
+    pub(in crate::http) async fn read(web: &Web) -> Result<Self, Error> {
+        let broker = web.broker();
+        let mut conn = broker.db.conn().await?;
+        let at = broker.db.clock.now(&mut conn).await?;
+        let recovery = recoveries::find_open(&mut conn).await?;
+        let found = match &recovery {
+            Some(recovery) => recoveries::list_findings(&mut conn, recovery.id, MOST).await?,
+            None => Vec::new(),
+        };
+        let sets: BTreeMap<String, String> = directory::list_permission_sets(&mut conn)
+            .await?
+            .into_iter()
+            .map(|set| (set.arn, set.name))
+            .collect();
+        let mut findings = Vec::new();
+        for finding in found {
+            let person = directory::find_person(&mut conn, &finding.principal_id).await?;
+            let account = directory::find_account(&mut conn, &finding.account_id).await?;
+            findings.push(Line {
+                person: person.map_or_else(|| finding.user_id.clone(), |person| person.email),
+                account_name: account.map(|account| account.name).unwrap_or_default(),
+                permission_set: sets
+                    .get(&finding.permission_set_arn)
+                    .unwrap_or(&finding.permission_set_arn)
+                    .clone(),
+                finding,
+            });
+        }
+        Ok(Self {
+            at,
+            recovery,
+            findings,
+        })
+    }
+}
+
 /// `GET /operations/recovery`
 pub(in crate::http) async fn show(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
 ) -> Result<Response, Error> {
     let layout = Layout::of(&web, &by).await?;
-    let broker = web.broker();
-    let mut conn = broker.db.conn().await?;
-    let now = broker.db.clock.now(&mut conn).await?;
-    let recovery = recoveries::find_open(&mut conn).await?;
-    let found = match &recovery {
-        Some(recovery) => recoveries::list_findings(&mut conn, recovery.id, MOST).await?,
-        None => Vec::new(),
-    };
-    let sets: BTreeMap<String, String> = directory::list_permission_sets(&mut conn)
-        .await?
-        .into_iter()
-        .map(|set| (set.arn, set.name))
-        .collect();
-    let mut findings = Vec::new();
-    for finding in found {
-        let person = directory::find_person(&mut conn, &finding.principal_id).await?;
-        let account = directory::find_account(&mut conn, &finding.account_id).await?;
-        findings.push(Line {
-            person: person.map_or_else(|| finding.user_id.clone(), |person| person.email),
-            account_name: account.map(|account| account.name).unwrap_or_default(),
-            permission_set: sets
-                .get(&finding.permission_set_arn)
-                .unwrap_or(&finding.permission_set_arn)
-                .clone(),
-            finding,
-        });
-    }
+    let known = Known::read(&web).await?;
+    let settle = web.broker().settings.arrives_within();
     let page = Page {
         layout,
-        as_of: Time(now),
-        loss: recovery.map(|recovery| Loss::of(&recovery, broker.settings.arrives_within())),
-        findings,
+        as_of: Time(known.at),
+        loss: known.recovery.map(|recovery| Loss::of(&recovery, settle)),
+        findings: known.findings,
     };
     render(StatusCode::OK, &page)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod check;
+pub(crate) mod contract;
 pub(crate) mod counts;
 pub(crate) mod database;
 pub(crate) mod own_postgres;

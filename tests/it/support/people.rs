@@ -44,16 +44,19 @@ impl Answer {
     }
 }
 
-/// Sends a request as it is.
+/// Sends a request as it is. What the API answers must be what its document says.
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes().to_vec();
-    Answer {
+    let answer = Answer {
         status: parts.status,
         headers: parts.headers,
         body,
-    }
+    };
+    super::contract::check(&method, &path, &answer);
+    answer
 }
 
 /// Somebody who is signed in.
