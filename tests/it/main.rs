@@ -23,6 +23,7 @@ mod gone_targets;
 mod guarantees;
 mod hanging;
 mod history;
+mod hostile_idp;
 mod layering;
 mod live;
 mod lost_and_late;

@@ -5,9 +5,11 @@ pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod counts;
 pub(crate) mod database;
+pub(crate) mod idp;
 pub(crate) mod own_postgres;
 pub(crate) mod people;
 pub(crate) mod served;
+pub(crate) mod signing;
 pub(crate) mod wire;
 pub(crate) mod wrong_clock;
 
