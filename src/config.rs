@@ -5,6 +5,7 @@
 //! wrong value one that names key and source, and a secret may be a file that others can't read.
 
 mod error;
+mod identity;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,10 +21,11 @@ use serde::{Deserialize, Deserializer};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use self::error::described;
+use self::identity::{ApiSection, OidcSection, SessionsSection, has_client_secret};
 use crate::access::portal::AccessPortal;
 use crate::directory::Roles;
 use crate::http::PublicUrl;
-use crate::settings::Settings;
+use crate::settings::{SessionLimits, Settings};
 
 /// The file that is read if no other is named and it exists.
 pub const USUAL_FILE: &str = "curfew.toml";
@@ -64,6 +66,11 @@ pub struct Config {
     pub aws: Aws,
     #[serde(default)]
     engine: EngineSection,
+    oidc: Option<OidcSection>,
+    #[serde(default)]
+    sessions: SessionsSection,
+    #[serde(default)]
+    api: ApiSection,
 }
 
 /// The two roles of the database, and how many connections pages and acts may use.
@@ -190,6 +197,10 @@ impl Config {
             closed_to_others(file)
                 .context("the configuration file holds a database's password, so it is a secret; or move the URL to a file of its own (database.url_file)")?;
         }
+        if let Some(file) = file.filter(|_| has_client_secret(&text)) {
+            closed_to_others(file)
+                .context("the configuration file holds a client's secret, so it is a secret; or move that to a file of its own (oidc.client_secret_file)")?;
+        }
         Ok(read)
     }
 
@@ -205,15 +216,18 @@ impl Config {
         let url_of = |name: &str| variables.get(name).filter(|url| !url.is_empty()).cloned();
         let state_dir = usual_state_dir(&variables);
         let (url, migrate_url) = (url_of("DATABASE_URL"), url_of("MIGRATE_DATABASE_URL"));
-        let environment = Environment::with_prefix("CURFEW")
+        let mut environment = Environment::with_prefix("CURFEW")
             .prefix_separator("__")
             .separator("__")
             .try_parsing(true)
             .list_separator(",")
             .with_list_parse_key("trusted_proxies")
             .with_list_parse_key("roles.auditor_groups")
-            .with_list_parse_key("roles.administrator_groups")
-            .source(Some(variables));
+            .with_list_parse_key("roles.administrator_groups");
+        for key in identity::LISTS {
+            environment = environment.with_list_parse_key(key);
+        }
+        let environment = environment.source(Some(variables));
         let of_file = file.map_or_else(
             || format!("the environment (there is no {USUAL_FILE} here, and none was named with --config)"),
             |file| format!("{} and the environment", file.display()),
@@ -233,7 +247,10 @@ impl Config {
             folder.join(&read.state_dir)
         };
         let database = &mut read.database;
-        let secret_files = [&mut database.url_file, &mut database.migrate_url_file];
+        let mut secret_files = vec![&mut database.url_file, &mut database.migrate_url_file];
+        if let Some(oidc) = &mut read.oidc {
+            secret_files.extend([&mut oidc.client_secret_file, &mut oidc.private_key_file]);
+        }
         for named in secret_files.into_iter().flatten() {
             *named = folder.join(&named);
         }
@@ -296,7 +313,7 @@ impl Config {
             AccessPortal::new(Some(portal), "", None)
                 .map_err(|why| anyhow::anyhow!("aws.access_portal_url: {why}"))?;
         }
-        Ok(())
+        self.judge_identity()
     }
 
     /// Who may read and operate Curfew.
@@ -316,6 +333,10 @@ impl Config {
         settings.activate_within = TimeDelta::minutes(engine.activate_within_minutes.into());
         settings.calls_per_second = self.aws.calls_per_second;
         settings.outstanding = self.aws.outstanding;
+        settings.sessions = SessionLimits {
+            idle: TimeDelta::minutes(self.sessions.idle_minutes.into()),
+            absolute: TimeDelta::hours(self.sessions.absolute_hours.into()),
+        };
         settings.timing.settle = TimeDelta::seconds(engine.settle_seconds.into());
         settings.timing.confirm_gap = TimeDelta::seconds(engine.confirm_gap_seconds.into());
         settings.timing.standing_gap = TimeDelta::seconds(engine.standing_gap_seconds.into());

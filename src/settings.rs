@@ -36,8 +36,28 @@ pub struct Settings {
     pub directory_every: Duration,
     /// Longest time that a page which is watched live shows what is no longer so.
     pub look_every: Duration,
+    /// How long a browser's session lasts.
+    pub sessions: SessionLimits,
     /// The engine's waits.
     pub timing: Timing,
+}
+
+/// How long a browser's session lasts (NIST SP 800-63B-4 §2.2.3: reauthentication at AAL2).
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Without use.
+    pub idle: TimeDelta,
+    /// However busy, from the last sign-in.
+    pub absolute: TimeDelta,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            idle: TimeDelta::minutes(30),
+            absolute: TimeDelta::hours(8),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -55,6 +75,7 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(2),
             directory_every: Duration::from_mins(2),
             look_every: Duration::from_secs(15),
+            sessions: SessionLimits::default(),
             timing: Timing {
                 settle: TimeDelta::minutes(15),
                 standing_gap: TimeDelta::seconds(60),

@@ -12,6 +12,7 @@ use super::{policy, say, serve};
 use crate::aws::rehearse::{self, Example};
 use crate::aws::{self, Aws, Instance, management};
 use crate::broker::policy::read;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::policy::check::findings_against;
@@ -86,6 +87,7 @@ pub(super) async fn run(config: &Config, aws: &Aws) -> anyhow::Result<()> {
         }
         Some(why) => report.warn("configuration", &preflight::of_state_dir(&why))?,
     }
+    try_identity(config, &mut report).await?;
     let tried = try_policy(config);
     let policy = report.take("policy", tried)?;
     let asked = aws.instance().await;
@@ -104,6 +106,39 @@ pub(super) async fn run(config: &Config, aws: &Aws) -> anyhow::Result<()> {
         "{good} ok, {warned} to be warned of, {failed} failed"
     ))?;
     anyhow::ensure!(failed == 0, "see the lines marked FAIL");
+    Ok(())
+}
+
+/// Asks whoever says who people are, once.
+async fn try_identity(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    match config.oidc(&Clock::Postgres) {
+        Err(error) => report.fail("sign-in", &format!("{error:#}"))?,
+        Ok(None) => {
+            let what = "Nobody can sign in: there is no [oidc].".to_owned();
+            let remedy = "Set it as docs/identity.md says.".to_owned();
+            report.warn("sign-in", &Warning { what, remedy })?;
+        }
+        Ok(Some(client)) => {
+            let issuer = client.issuer().as_str().to_owned();
+            let asked = client.check().await.map_err(anyhow::Error::from);
+            if let Some(findings) = report.take("sign-in", asked)? {
+                if findings.is_empty() {
+                    report.ok("sign-in", &format!("{issuer} says what is needed"))?;
+                }
+                for finding in findings {
+                    report.fail("sign-in", &format!("{issuer}: {finding}"))?;
+                }
+            }
+        }
+    }
+    let issuers = config.api_issuers(&Clock::Postgres);
+    for tokens in report.take("api", issuers)?.into_iter().flatten() {
+        let issuer = tokens.issuer().as_str();
+        let asked = tokens.issuer().check().await.map_err(anyhow::Error::from);
+        if let Some(count) = report.take("api", asked)? {
+            report.ok("api", &format!("{issuer} has {count} keys"))?;
+        }
+    }
     Ok(())
 }
 

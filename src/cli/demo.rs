@@ -108,7 +108,7 @@ async fn serve(
             tracing::error!(error = format!("{error:#}"), "the sandbox failed");
         }
     });
-    let served = service(web, &endpoint, settings, folder, database, stop).await;
+    let served = service(web, &endpoint, &settings, folder, database, stop).await;
     stop_sandbox.cancel();
     tasks.close();
     tasks.wait().await;
@@ -118,7 +118,7 @@ async fn serve(
 async fn service(
     web: TcpListener,
     endpoint: &str,
-    settings: Settings,
+    settings: &Settings,
     folder: &Path,
     database: &Database,
     stop: &CancellationToken,
@@ -144,7 +144,7 @@ async fn service(
         database: database.runtime(),
         clock: Clock::Postgres,
         aws: Aws::new(&config),
-        settings,
+        settings: *settings,
         roles: Roles {
             auditor_groups: ["auditors".to_owned()].into(),
             administrator_groups: ["curfew-admins".to_owned()].into(),

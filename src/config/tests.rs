@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
-const LEAST: &str = "public_url = 'https://curfew.example.com'\n";
+pub(super) const LEAST: &str = "public_url = 'https://curfew.example.com'\n";
 
-fn read(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+pub(super) fn read(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
     let variables = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -17,7 +17,7 @@ fn read(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
     )
 }
 
-fn wrong(text: &str, variables: &[(&str, &str)]) -> String {
+pub(super) fn wrong(text: &str, variables: &[(&str, &str)]) -> String {
     format!(
         "{:#}",
         read(&format!("{LEAST}{text}"), variables).unwrap_err()
@@ -25,10 +25,10 @@ fn wrong(text: &str, variables: &[(&str, &str)]) -> String {
 }
 
 /// A file of its own for a test, and gone with it.
-struct Secret(PathBuf);
+pub(super) struct Secret(pub(super) PathBuf);
 
 impl Secret {
-    fn new(name: &str, text: &str, mode: u32) -> Self {
+    pub(super) fn new(name: &str, text: &str, mode: u32) -> Self {
         let file = std::env::temp_dir().join(format!("curfew-{name}-{}", std::process::id()));
         std::fs::write(&file, text).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();

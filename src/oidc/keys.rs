@@ -21,7 +21,7 @@ const RSA_BITS: usize = 2048;
 
 /// How tokens may be signed: with a private key only. Shared secrets and "none" are not in this list,
 /// so that nobody can configure them (RFC 8725 §3.1, §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
     reason = "the names are those of RFC 7518 §3.1 and RFC 8037"
@@ -39,7 +39,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    pub(super) fn as_str(self) -> &'static str {
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",
             Self::RS384 => "RS384",

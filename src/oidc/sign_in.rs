@@ -310,7 +310,9 @@ impl Client {
         url.query_pairs_mut()
             .append_pair("id_token_hint", id_token_hint.expose_secret())
             .append_pair("client_id", &self.0.settings.client_id)
-            .append_pair("post_logout_redirect_uri", return_to);
+            .append_pair("post_logout_redirect_uri", return_to)
+            // Cognito's word for the same; others pass it over.
+            .append_pair("logout_uri", return_to);
         Some(url)
     }
 

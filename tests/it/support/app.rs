@@ -181,7 +181,7 @@ impl TestApp {
             (&database, &state),
             (&clock, &sandbox_clock),
             &endpoint,
-            settings,
+            &settings,
             policy,
         )
         .await
@@ -211,7 +211,7 @@ impl TestApp {
             (&self.database, &self.state),
             (&self.clock, &self.sandbox_clock),
             &self.endpoint,
-            self.settings,
+            &self.settings,
             None,
         )
         .await
@@ -382,7 +382,7 @@ async fn build(
     (database, state): (&Database, &StateFolder),
     (clock, signing): (&FixedClock, &ManualClock),
     endpoint: &str,
-    settings: Settings,
+    settings: &Settings,
     policy: Option<&str>,
 ) -> anyhow::Result<App> {
     let config = aws::loader(settings.call_timeout)
@@ -398,7 +398,7 @@ async fn build(
         database: database.runtime.clone(),
         clock: Clock::Fixed(clock.clone()),
         aws: Aws::new(&config),
-        settings,
+        settings: *settings,
         roles: Roles {
             auditor_groups: ["auditors".to_owned()].into(),
             administrator_groups: ["curfew-admins".to_owned()].into(),

@@ -150,7 +150,7 @@ impl Idp {
             let server = server.clone();
             async move {
                 tokio::select! {
-                    served = axum::serve(listener, router).into_future() => served.unwrap(),
+                    ended = axum::serve(listener, router).into_future() => ended.unwrap(),
                     () = server.cancelled() => {}
                 }
             }
@@ -281,13 +281,6 @@ impl Idp {
     }
 }
 
-/// Sends a logout token, as the provider does, and returns the status.
-pub(crate) async fn sends_logout(to: &str, token: &str) -> StatusCode {
-    let form = [("logout_token", token)];
-    let sent = browser().post(to).form(&form).send().await;
-    sent.unwrap().status()
-}
-
 fn browser() -> reqwest::Client {
     let builder = reqwest::Client::builder()
         .no_proxy()
@@ -305,7 +298,9 @@ fn extend(into: &mut Value, more: &Value) {
 /// The same; null takes one out.
 fn merge(into: &mut Value, more: &Value) {
     extend(into, more);
-    into.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    into.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
 }
 
 impl World {
