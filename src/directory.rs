@@ -12,7 +12,7 @@ use fail::fail_point;
 use crate::access::decision::{Evidence, RuleGroups};
 use crate::access::person::PersonId;
 use crate::aws::{self, Aws, Instance};
-use crate::postgres::{Db, change::Change, directory, policies};
+use crate::postgres::{Db, change::Change, directory, identities, policies};
 
 /// Where the directory is read from.
 #[derive(Clone, Debug)]
@@ -90,9 +90,11 @@ impl Directory {
             let user_id = directory::find_person(&mut conn, person)
                 .await?
                 .map(|known| known.user_id);
+            let signed_in_as = identities::find_newest_way(&mut conn, person).await?;
             known.push((
                 person.clone(),
                 user_id.unwrap_or_else(|| person.as_str().to_owned()),
+                signed_in_as,
             ));
         }
         drop(conn);
@@ -102,10 +104,11 @@ impl Directory {
             .cloned()
             .collect();
         let mut evidence = Evidence::new();
-        for (person, user_id) in known {
-            let standing =
+        for (person, user_id, signed_in_as) in known {
+            let mut standing =
                 aws::directory::standing(&self.aws, &self.instance, &user_id, &all).await?;
             fail_point!("directory.evidence.answered");
+            standing.signed_in_as = signed_in_as;
             evidence.insert(person, standing);
         }
         Ok(LiveEvidence { evidence, read_at })

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::person::{Assurance, PersonId};
+use super::identity::{KnownAs, Way};
+use super::person::{Assurance, Demand, PersonId};
 use super::request::{Named, Request};
 
 /// Yes or no.
@@ -44,6 +45,8 @@ pub struct Decision {
     pub channel: String,
     /// How they had signed in.
     pub assurance: Assurance,
+    /// When they had last proved who they are, if the provider said.
+    pub auth_time: Option<DateTime<Utc>>,
     /// The group through which they qualified.
     pub group_id: String,
     /// When.
@@ -57,6 +60,20 @@ pub struct Standing {
     pub enabled: bool,
     /// Those of the groups asked about that the person is a member of, by id.
     pub groups: BTreeSet<String>,
+    /// What it knows them as.
+    pub known_as: KnownAs,
+    /// By what they were found when they last signed in; none in a demo, where nobody proves anything.
+    pub signed_in_as: Option<Way>,
+}
+
+impl Standing {
+    /// Is this still the person who signed in? A name may have been given to somebody else since.
+    #[must_use]
+    pub fn is_who_signed_in(&self) -> bool {
+        self.signed_in_as
+            .as_ref()
+            .is_none_or(|way| way.leads_to(&self.known_as))
+    }
 }
 
 /// What the identity store said of several people at once.
@@ -74,9 +91,11 @@ pub enum NotQualified {
     /// The directory says the person is disabled or gone.
     #[error("The directory says that your account is disabled.")]
     Disabled,
-    /// Signed in too weakly for this rule.
-    #[error("This rule needs {}. Sign in again with it, then decide.", .0.in_words())]
-    TooWeak(Assurance),
+    /// The directory's entry is not the one that signed in.
+    #[error(
+        "The directory's entry for you is no longer the one that you signed in as. Ask your administrators."
+    )]
+    NotWhoSignedIn,
 }
 
 impl NotQualified {
@@ -87,7 +106,7 @@ impl NotQualified {
             Self::SelfApproval => "self_approval",
             Self::NotAnApprover => "not_an_approver",
             Self::Disabled => "disabled",
-            Self::TooWeak(_) => "assurance_too_weak",
+            Self::NotWhoSignedIn => "identity_changed",
         }
     }
 }
@@ -125,6 +144,9 @@ pub fn qualifying_group(
     if !standing.enabled {
         return Err(NotQualified::Disabled);
     }
+    if !standing.is_who_signed_in() {
+        return Err(NotQualified::NotWhoSignedIn);
+    }
     groups
         .approving()
         .find(|group| standing.groups.contains(*group))
@@ -139,11 +161,15 @@ pub fn valid_approvals(
     decisions: &[Decision],
     evidence: &Evidence,
     groups: &RuleGroups,
-    assurance: Assurance,
+    demand: Demand,
 ) -> usize {
+    let is_proved = |decision: &Decision| {
+        let (how, when) = (decision.assurance, decision.auth_time);
+        demand.check(how, when, decision.decided_at).is_ok()
+    };
     decisions
         .iter()
-        .filter(|decision| decision.verdict == Verdict::Yes && decision.assurance >= assurance)
+        .filter(|decision| decision.verdict == Verdict::Yes && is_proved(decision))
         .filter(|decision| {
             evidence.get(&decision.approver.id).is_some_and(|standing| {
                 qualifying_group(request, &decision.approver.id, standing, groups).is_ok()
@@ -170,6 +196,14 @@ mod tests {
         Standing {
             enabled: true,
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..Standing::default()
+        }
+    }
+
+    fn demand() -> Demand {
+        Demand {
+            assurance: Assurance::Mfa,
+            max_age_minutes: Some(10),
         }
     }
 
@@ -184,6 +218,7 @@ mod tests {
             comment: None,
             channel: "web".into(),
             assurance: Assurance::PhishingResistant,
+            auth_time: Some(at(0)),
             group_id: "g-approvers".into(),
             decided_at: at(1),
         }
@@ -216,6 +251,14 @@ mod tests {
             ..standing(&["g-approvers"])
         };
         assert_eq!(check("approver", &disabled), Err(NotQualified::Disabled));
+        let of_another = Standing {
+            signed_in_as: Some(Way::UserName("approver".to_owned())),
+            ..standing(&["g-approvers"])
+        };
+        assert_eq!(
+            check("approver", &of_another),
+            Err(NotQualified::NotWhoSignedIn)
+        );
     }
 
     #[test]
@@ -251,21 +294,36 @@ mod tests {
             yes("nobody-knows"),
         ];
         assert_eq!(
-            valid_approvals(&request, &decisions, &evidence, &groups(), Assurance::Any),
+            valid_approvals(&request, &decisions, &evidence, &groups(), demand()),
             2
         );
         evidence.insert(PersonId::new("b"), standing(&[]));
         assert_eq!(
-            valid_approvals(&request, &decisions, &evidence, &groups(), Assurance::Any),
+            valid_approvals(&request, &decisions, &evidence, &groups(), demand()),
             1
         );
-        let no = Decision {
-            verdict: Verdict::No,
-            ..yes("a")
-        };
-        assert_eq!(
-            valid_approvals(&request, &[no], &evidence, &groups(), Assurance::Any),
-            0
-        );
+        for void in [
+            Decision {
+                verdict: Verdict::No,
+                ..yes("a")
+            },
+            Decision {
+                assurance: Assurance::Any,
+                ..yes("a")
+            },
+            Decision {
+                decided_at: at(601),
+                ..yes("a")
+            },
+            Decision {
+                auth_time: None,
+                ..yes("a")
+            },
+        ] {
+            assert_eq!(
+                valid_approvals(&request, &[void], &evidence, &groups(), demand()),
+                0
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod assignment;
 pub mod decision;
 pub mod grant;
 pub mod id;
+pub mod identity;
 pub mod person;
 pub mod portal;
 pub mod recovery;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A person of the identity store: the immutable `UserId` in its normal form.
@@ -106,6 +106,80 @@ impl std::str::FromStr for Assurance {
     }
 }
 
+/// What a sign-in must have proved, and how lately, for an act to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// How strongly.
+    pub assurance: Assurance,
+    /// At most so many minutes ago.
+    pub max_age_minutes: Option<u32>,
+}
+
+impl Demand {
+    /// Does a sign-in of this strength and time meet it? One whose time nobody knows is old.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check(
+        self,
+        assurance: Assurance,
+        auth_time: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Unproved> {
+        let oldest = self
+            .max_age_minutes
+            .map(|minutes| now - TimeDelta::minutes(minutes.into()));
+        if assurance < self.assurance {
+            Err(Unproved::TooWeak(self))
+        } else if oldest.is_some_and(|oldest| auth_time.is_none_or(|at| at < oldest)) {
+            Err(Unproved::TooOld(self))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What has to be proved, for people to read.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let how = self.assurance.in_words();
+        match self.max_age_minutes {
+            None => how.to_owned(),
+            Some(1) => format!("{how}, proved within the last minute"),
+            Some(minutes) => format!("{how}, proved within the last {minutes} minutes"),
+        }
+    }
+}
+
+/// How a sign-in falls short of a demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unproved {
+    /// It was not strong enough.
+    #[error("This rule needs {}. Prove it, then send this again.", .0.in_words())]
+    TooWeak(Demand),
+    /// It was too long ago.
+    #[error("This rule needs {}; your sign-in is older. Prove it once more, then send this again.", .0.in_words())]
+    TooOld(Demand),
+}
+
+impl Unproved {
+    /// Stable code for the API and the audit log.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooWeak(_) => "assurance_too_weak",
+            Self::TooOld(_) => "sign_in_too_old",
+        }
+    }
+
+    /// What would do.
+    #[must_use]
+    pub fn demand(self) -> Demand {
+        match self {
+            Self::TooWeak(demand) | Self::TooOld(demand) => demand,
+        }
+    }
+}
+
 /// Where an act came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +218,16 @@ pub struct SignedInPerson {
     pub channel: Channel,
     /// From which address.
     pub ip: Option<IpAddr>,
+}
+
+impl SignedInPerson {
+    /// Does their sign-in meet the demand?
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn prove(&self, demand: Demand, now: DateTime<Utc>) -> Result<(), Unproved> {
+        demand.check(self.assurance, self.auth_time, now)
+    }
 }
 
 /// Who caused an event.
@@ -224,6 +308,30 @@ mod tests {
         ] {
             assert_eq!(PersonId::new(odd).as_str(), odd);
         }
+    }
+
+    #[test]
+    fn a_demand_is_met_until_the_very_minute() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let demand = Demand {
+            assurance: Assurance::Mfa,
+            max_age_minutes: Some(5),
+        };
+        for (assurance, auth_time, expected) in [
+            (Assurance::Mfa, Some(at(0)), Ok(())),
+            (Assurance::PhishingResistant, Some(at(200)), Ok(())),
+            (Assurance::Mfa, Some(at(-1)), Err("sign_in_too_old")),
+            (Assurance::Mfa, None, Err("sign_in_too_old")),
+            (Assurance::Any, Some(at(0)), Err("assurance_too_weak")),
+        ] {
+            let found = demand.check(assurance, auth_time, at(300));
+            assert_eq!(found.map_err(Unproved::code), expected);
+        }
+        let ageless = Demand {
+            max_age_minutes: None,
+            ..demand
+        };
+        assert_eq!(ageless.check(Assurance::Mfa, None, at(300)), Ok(()));
     }
 
     #[test]

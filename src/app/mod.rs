@@ -32,6 +32,7 @@ use crate::engine::Engine;
 use crate::http::live::Live;
 use crate::http::{self, PublicUrl, Setup, Web, router};
 use crate::live_grants::{self, LastSeen, Picture};
+use crate::oidc::Client;
 use crate::policy::Policy;
 use crate::postgres::change::Change;
 use crate::postgres::installation::{self, Installation, Kind};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub roles: Roles,
     /// Where people reach it.
     pub public_url: PublicUrl,
+    /// Where they sign in; none lets nobody in but a demo's people.
+    pub oidc: Option<Client>,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Connections of its pages and acts.
@@ -173,6 +176,7 @@ impl App {
         let (engine, warnings) = (Arc::new(engine), Warnings::default());
         let setup = Setup {
             public_url: parts.public_url,
+            oidc: parts.oidc,
             portal,
             is_demo: parts.kind == Kind::Demo,
             trusted_proxies: parts.trusted_proxies,

@@ -44,6 +44,12 @@ event_types! {
     SessionRefused = "session.refused";
     /// Somebody wanted what takes a role that they don't have.
     AuthorizationRefused = "authorization.refused";
+    /// An account of the identity provider became a person's, at its first sign-in.
+    IdentityLinked = "identity.linked";
+    /// An administrator unlinked an account.
+    IdentityForgotten = "identity.forgotten";
+    /// Somebody tried to unlink an account and was refused.
+    IdentityRefused = "identity.refused";
     /// A policy came into force.
     PolicyActivated = "policy.activated";
     /// A policy was offered and not taken.

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use aws_sdk_identitystore::error::ProvideErrorMetadata as _;
-use aws_sdk_identitystore::types::{MemberId, UserStatus};
+use aws_sdk_identitystore::types::{ExternalId as AwsExternalId, MemberId, UserStatus};
 
 use super::answer::describe;
 use super::{Aws, Instance};
 use crate::access::decision::Standing;
+use crate::access::identity::{ExternalId, Known, KnownAs};
 use crate::access::person::{Person, PersonId};
 use crate::access::text::from_outside;
 use crate::policy::facts::Account;
@@ -55,7 +56,7 @@ pub async fn read(
     Ok(copy)
 }
 
-async fn people(aws: &Aws, store: &str) -> anyhow::Result<Vec<(Person, String)>> {
+async fn people(aws: &Aws, store: &str) -> anyhow::Result<Vec<Known>> {
     let mut pages = aws
         .identity_store
         .list_users()
@@ -71,19 +72,36 @@ async fn people(aws: &Aws, store: &str) -> anyhow::Result<Vec<(Person, String)>>
                 .as_ref()
                 .and_then(|emails| emails.first())
                 .and_then(|email| email.value.as_deref());
-            people.push((
-                Person {
+            people.push(Known {
+                known_as: known_as(user.user_name.as_deref(), user.external_ids.as_deref()),
+                person: Person {
                     id: PersonId::new(&user.user_id),
                     email: from_outside(email.unwrap_or(&user_name)),
                     name: from_outside(user.display_name.as_deref().unwrap_or(&user_name)),
                     enabled: user.user_status != Some(UserStatus::Disabled),
                     user_id: user.user_id,
                 },
-                user_name,
-            ));
+            });
         }
     }
     Ok(people)
+}
+
+/// What somebody is known as. A user name with characters that may not be kept is nobody's: it must not
+/// equal another one once they are gone.
+fn known_as(user_name: Option<&str>, external_ids: Option<&[AwsExternalId]>) -> KnownAs {
+    let user_name = user_name.filter(|name| from_outside(name) == **name);
+    KnownAs {
+        user_name: user_name.unwrap_or_default().to_owned(),
+        external_ids: external_ids
+            .unwrap_or_default()
+            .iter()
+            .map(|external| ExternalId {
+                issuer: from_outside(&external.issuer),
+                id: from_outside(&external.id),
+            })
+            .collect(),
+    }
 }
 
 async fn groups(aws: &Aws, store: &str) -> anyhow::Result<Vec<(String, String)>> {
@@ -247,7 +265,8 @@ fn duration_seconds(text: &str) -> Option<i64> {
     (total > 0).then_some(total)
 }
 
-/// What the identity store says of somebody at this moment: enabled, and in which of these groups.
+/// What the identity store says of somebody at this moment: enabled, known as what, and in which of
+/// these groups. Whether that is still who signed in, the caller knows.
 /// Somebody that it does not know is not enabled and in none.
 ///
 /// # Errors
@@ -266,16 +285,17 @@ pub async fn standing(
         .user_id(user_id)
         .send()
         .await;
-    let enabled = match described {
-        Ok(user) => user.user_status != Some(UserStatus::Disabled),
+    let user = match described {
+        Ok(user) => user,
         Err(error) if error.code() == Some("ResourceNotFoundException") => {
             return Ok(Standing::default());
         }
         Err(error) => return Err(describe(error)).context("read a person's status"),
     };
     let mut standing = Standing {
-        enabled,
-        groups: BTreeSet::new(),
+        enabled: user.user_status != Some(UserStatus::Disabled),
+        known_as: known_as(user.user_name.as_deref(), user.external_ids.as_deref()),
+        ..Standing::default()
     };
     let groups: Vec<String> = groups.iter().cloned().collect();
     for some in groups.chunks(GROUPS_PER_CALL) {

@@ -210,7 +210,7 @@ impl Broker {
                 live.evidence
             }
         };
-        let group_id = qualifies(by, &request, rule, &evidence, &groups)?;
+        let group_id = qualifies((by, verdict), &request, rule, &evidence, &groups, now)?;
         if verdict == Verdict::Yes && i64::from(request.minutes) > i64::from(rule.max_minutes) {
             let text = format!(
                 "The rule allows {} minutes now, and this asks for {}. Deny it, and let them ask anew.",
@@ -229,7 +229,7 @@ impl Broker {
             }
             Verdict::Yes => {
                 let needed = approvals_needed(&request, rule.approvals);
-                if valid_approvals(&request, &decided, &evidence, &groups, rule.assurance) >= needed
+                if valid_approvals(&request, &decided, &evidence, &groups, rule.demand()) >= needed
                 {
                     self.approve(&mut change, &request, needed).await?;
                 }
@@ -280,7 +280,15 @@ impl Broker {
             .await?
             .into_keys()
             .collect();
-        Ok([(by.person.id.clone(), Standing { enabled, groups })].into())
+        Ok([(
+            by.person.id.clone(),
+            Standing {
+                enabled,
+                groups,
+                ..Standing::default()
+            },
+        )]
+        .into())
     }
 }
 
@@ -289,22 +297,24 @@ fn rule_now<'a>(in_force: &'a InForce, request: &Request) -> Option<(&'a Rule, R
     Some((rule, in_force.groups(rule).ok()?))
 }
 
+/// The group through which they may decide. A no takes nothing but membership: it may be given with the
+/// weakest sign-in.
 fn qualifies(
-    by: &SignedInPerson,
+    (by, verdict): (&SignedInPerson, Verdict),
     request: &Request,
     rule: &Rule,
     evidence: &Evidence,
     groups: &RuleGroups,
+    now: DateTime<Utc>,
 ) -> Result<String, Refused> {
     let standing = evidence.get(&by.person.id).cloned().unwrap_or_default();
-    let qualified = qualifying_group(request, &by.person.id, &standing, groups).and_then(|group| {
-        if by.assurance < rule.assurance {
-            Err(NotQualified::TooWeak(rule.assurance))
-        } else {
-            Ok(group)
-        }
-    });
-    qualified.map_err(|why| Refused::new(Kind::Forbidden, why.code(), why.to_string()))
+    let qualified = qualifying_group(request, &by.person.id, &standing, groups);
+    let group =
+        qualified.map_err(|why| Refused::new(Kind::Forbidden, why.code(), why.to_string()))?;
+    if verdict == Verdict::Yes {
+        by.prove(rule.demand(), now).map_err(Refused::unproved)?;
+    }
+    Ok(group)
 }
 
 fn decision(
@@ -324,6 +334,7 @@ fn decision(
         comment,
         channel: by.channel.as_str().to_owned(),
         assurance: by.assurance,
+        auth_time: by.auth_time,
         group_id,
         decided_at: now,
     }

@@ -58,47 +58,6 @@ impl Broker {
     ) -> Result<(), ActError> {
         end(&self.db, person(by), id, EndReason::Requester, comment).await
     }
-
-    /// Ends what people have who are disabled or gone by the newest copy of the directory.
-    ///
-    /// # Errors
-    /// If the database refuses.
-    pub async fn end_of_disabled(&self) -> anyhow::Result<()> {
-        let concerned = grants::requests_live_of_disabled(&mut *self.db.conn().await?).await?;
-        for id in concerned {
-            // One that can't be ended now must not spare those after it; the next copy tries again.
-            if let Err(error) = self.end_disabled(id).await {
-                tracing::error!(request.id = %id, error = format!("{error:#}"), "what a disabled person has could not be ended");
-            }
-        }
-        Ok(())
-    }
-
-    async fn end_disabled(&self, id: RequestId) -> anyhow::Result<()> {
-        let mut change = Change::begin(&self.db, Actor::System).await?;
-        let Some(request) = requests::lock(change.conn(), id).await? else {
-            return Ok(());
-        };
-        let Some(mut grant) = grants::lock_of_request(change.conn(), id).await? else {
-            return Ok(());
-        };
-        if matches!(grant.state, GrantState::Ending { .. }) || grant.is_over() {
-            return Ok(());
-        }
-        let why = "the directory says that the requester is disabled or gone";
-        ledger::end(
-            &mut change,
-            &request,
-            &mut grant,
-            EndReason::NoLongerAllowed,
-            Some(why),
-        )
-        .await?;
-        fail_point!("broker.end_disabled.uncommitted");
-        change.commit().await?;
-        fail_point!("broker.end_disabled.committed");
-        Ok(())
-    }
 }
 
 fn person(by: &SignedInPerson) -> Actor {

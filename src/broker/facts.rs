@@ -28,11 +28,12 @@ pub struct Gathered {
 impl Gathered {
     /// As the verdict takes them, for somebody who signed in so.
     #[must_use]
-    pub fn facts(&self, assurance: Assurance) -> Facts<'_> {
+    pub fn facts(&self, assurance: Assurance, auth_time: Option<DateTime<Utc>>) -> Facts<'_> {
         Facts {
             enabled: self.enabled,
             groups: self.groups.clone(),
             assurance,
+            auth_time,
             account: self.account.as_ref(),
             permission_set_exists: self.permission_set.is_some(),
             approvers: self.approvers,

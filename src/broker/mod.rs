@@ -8,14 +8,17 @@
 pub mod cancel;
 pub mod close;
 pub mod decide;
+pub mod disabled;
 pub mod end;
 pub mod end_everything;
 pub mod end_session;
 pub mod export;
 pub mod facts;
+pub mod identities;
 pub mod lapse;
 pub mod pause;
 pub mod policy;
+pub mod provider_logout;
 pub mod recovery;
 pub mod relation;
 pub mod role;
@@ -24,7 +27,7 @@ pub mod submit;
 
 use fail::fail_point;
 
-use crate::access::person::{Actor, SignedInPerson};
+use crate::access::person::{Actor, Demand, SignedInPerson, Unproved};
 use crate::access::request::Request;
 use crate::audit::event::{Event, EventType};
 use crate::directory::{Directory, Roles};
@@ -73,6 +76,8 @@ pub struct Refused {
     pub text: String,
     /// What is wrong with which field.
     pub fields: Vec<FieldError>,
+    /// What a sign-in would have to prove for a yes.
+    pub demand: Option<Demand>,
 }
 
 impl Refused {
@@ -84,6 +89,16 @@ impl Refused {
             code,
             text: text.into(),
             fields: Vec::new(),
+            demand: None,
+        }
+    }
+
+    /// What somebody hears whose sign-in is not enough for what they want.
+    #[must_use]
+    pub fn unproved(unproved: Unproved) -> Self {
+        Self {
+            demand: Some(unproved.demand()),
+            ..Self::new(Kind::Forbidden, unproved.code(), unproved.to_string())
         }
     }
 

@@ -108,6 +108,7 @@ impl Broker {
         let standing = Standing {
             enabled: true,
             groups: standings.groups,
+            ..Standing::default()
         };
         Ok(Relation {
             is_requester: request.requester.id == *person,

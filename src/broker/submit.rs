@@ -87,7 +87,7 @@ impl Broker {
         let gathered = self
             .gather(&mut conn, &in_force, rule, &by.person.id, &ask.account)
             .await?;
-        let facts = gathered.facts(by.assurance);
+        let facts = gathered.facts(by.assurance, by.auth_time);
         let now = self.db.clock.now(&mut conn).await?;
         let (rule, _, well_formed) = verdict(&in_force, ask, &facts, now).map_err(refused)?;
         // The verdict allows nothing without them.
@@ -179,23 +179,17 @@ impl Broker {
 
 fn refused(refusal: Refusal) -> Refused {
     let kind = match &refusal {
+        Refusal::Unproved(unproved) => return Refused::unproved(*unproved),
         Refusal::Fields(_) => Kind::Invalid,
-        Refusal::TooWeak(_) | Refusal::Disabled => Kind::Forbidden,
+        Refusal::Disabled => Kind::Forbidden,
         Refusal::NobodyCanApprove { .. } | Refusal::RuleSuspended(_) => Kind::Conflict,
         Refusal::DirectoryStale => Kind::Unavailable,
     };
-    let (code, text) = (refusal.code(), refusal.to_string());
-    let fields = if let Refusal::Fields(fields) = refusal {
-        fields
-    } else {
-        Vec::new()
-    };
-    Refused {
-        kind,
-        code,
-        text,
-        fields,
+    let mut refused = Refused::new(kind, refusal.code(), refusal.to_string());
+    if let Refusal::Fields(fields) = refusal {
+        refused.fields = fields;
     }
+    refused
 }
 
 fn already_open(open: &Request, grant: Option<&Grant>) -> Refused {

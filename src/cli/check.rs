@@ -223,7 +223,7 @@ async fn rehearse(
         .take(1)
         .map(|(id, _)| id.clone())
         .collect();
-    let (Some((person, _)), Some(account), Some(set)) =
+    let (Some(known), Some(account), Some(set)) =
         (copy.people.first(), account, copy.permission_sets.first())
     else {
         let what = "Without a person, an account and a permission set, what the engine reads could not be tried.".to_owned();
@@ -231,7 +231,7 @@ async fn rehearse(
         return report.warn("aws", &Warning { what, remedy });
     };
     let example = Example {
-        user_id: &person.user_id,
+        user_id: &known.person.user_id,
         groups: &groups,
         account_id: &account.id,
         permission_set_arn: &set.arn,

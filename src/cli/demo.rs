@@ -150,6 +150,7 @@ async fn service(
             administrator_groups: ["curfew-admins".to_owned()].into(),
         },
         public_url,
+        oidc: None,
         trusted_proxies: Vec::new(),
         connections: config::Database::default().connections,
         has_metrics: true,

@@ -58,6 +58,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         settings,
         roles: config.roles(),
         public_url: config.public_url.clone(),
+        oidc: config.oidc(&Clock::Postgres)?,
         access_portal_url: config.aws.access_portal_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         connections: config.database.connections,

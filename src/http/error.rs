@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 
 use super::error_context::Typed;
 use super::page::{self, ErrorPage, Layout};
+use super::step_up::StepUp;
 use super::{Web, by_hand};
+use crate::access::person::Demand;
 use crate::broker::{ActError, Kind, Refused};
 
 /// Why a request was not served.
@@ -26,6 +28,13 @@ pub enum Error {
     },
     /// Curfew says no.
     Refused(Refused),
+    /// Curfew says no until somebody has proved more; what they typed waits at `next`.
+    Unproved {
+        /// The no.
+        refused: Refused,
+        /// Where to go on afterwards.
+        next: String,
+    },
     /// An answer with this status.
     Status(StatusCode, &'static str, String),
     /// The database can't be reached just now.
@@ -107,6 +116,10 @@ pub(super) struct Problem {
     pub(super) fields: Vec<(String, String, String)>,
     /// The command that does by hand what can't be done here just now.
     pub(super) by_hand: Option<String>,
+    /// What a sign-in would have to prove.
+    pub(super) demand: Option<Demand>,
+    /// How to prove it and come back.
+    pub(super) step_up: Option<StepUp>,
 }
 
 impl Problem {
@@ -125,6 +138,8 @@ impl Error {
             text: text.to_owned(),
             fields: Vec::new(),
             by_hand: None,
+            demand: None,
+            step_up: None,
         };
         match self {
             Self::SignIn { .. } => plain(StatusCode::UNAUTHORIZED, "signed_out", "Sign in first."),
@@ -150,6 +165,12 @@ impl Error {
                     })
                     .collect(),
                 by_hand: None,
+                demand: refused.demand,
+                step_up: None,
+            },
+            Self::Unproved { refused, next } => Problem {
+                step_up: refused.demand.map(|demand| StepUp::new(demand, next)),
+                ..Self::Refused(refused.clone()).problem()
             },
             Self::Status(status, code, text) => plain(*status, code, text),
             Self::Unavailable(error) => {
@@ -290,6 +311,8 @@ fn generic(status: StatusCode) -> Problem {
         text: text.to_owned(),
         fields: Vec::new(),
         by_hand: None,
+        demand: None,
+        step_up: None,
     }
 }
 
@@ -308,9 +331,21 @@ pub(super) struct ProblemDetails<'a> {
     /// What is wrong with which field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem<'a>>,
+    /// What must be proved before this can be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<Needs>,
     /// The command that does by hand what can't be done here just now.
     #[serde(skip_serializing_if = "Option::is_none")]
     by_hand: Option<&'a str>,
+}
+
+/// What somebody has to prove: sign in again with it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Needs {
+    /// `any`, `mfa` or `phishing_resistant`.
+    assurance: &'static str,
+    /// How long ago at most; null if that does not matter.
+    max_age_minutes: Option<u32>,
 }
 
 /// What is wrong with one field.
@@ -337,6 +372,10 @@ fn problem_details(problem: &Problem) -> Response {
                 detail,
             })
             .collect(),
+        needs: problem.demand.map(|demand| Needs {
+            assurance: demand.assurance.as_str(),
+            max_age_minutes: demand.max_age_minutes,
+        }),
         by_hand: problem.by_hand.as_deref(),
     };
     let kind = [(

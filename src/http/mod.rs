@@ -21,6 +21,7 @@ mod page;
 mod pages;
 pub mod routes;
 pub mod session;
+mod step_up;
 mod trace;
 mod view;
 
@@ -36,6 +37,7 @@ use crate::broker::Broker;
 use crate::engine::Engine;
 use crate::live_grants::LastSeen;
 use crate::metrics::Metrics;
+use crate::oidc::Client;
 use crate::preflight::Warnings;
 
 /// What handlers work with.
@@ -62,6 +64,8 @@ pub struct Setup {
     pub portal: AccessPortal,
     /// There is a sign-in without a password.
     pub is_demo: bool,
+    /// Where people sign in; none lets nobody in but a demo's people.
+    pub oidc: Option<Client>,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// `/metrics` stands beside the pages.

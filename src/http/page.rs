@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::Web;
 use super::error::{Error, Problem};
 use super::error_context::Typed;
+use super::step_up::StepUp;
 use crate::access::person::{Person, SignedInPerson};
 use crate::access::text::time_in_words;
 use crate::audit::event::timestamp;
@@ -132,6 +133,8 @@ pub(super) struct ErrorPage<'a> {
     typed: Option<&'a Typed>,
     /// The command that does by hand what can't be done here just now.
     by_hand: Option<&'a str>,
+    /// What would have to be proved first, and how.
+    step_up: Option<&'a StepUp>,
 }
 
 impl<'a> ErrorPage<'a> {
@@ -144,7 +147,11 @@ impl<'a> ErrorPage<'a> {
     ) -> Self {
         let status = problem.status;
         Self {
-            title: typed.map_or_else(|| title(status), |_| "You are signed out"),
+            title: match (typed, &problem.demand) {
+                (Some(_), _) => "You are signed out",
+                (None, Some(_)) => "Prove more first",
+                (None, None) => title(status),
+            },
             text: typed.map_or(problem.text.as_str(), |_| {
                 "Your session ended before this arrived, so nothing was done. Here is what you wrote."
             }),
@@ -160,6 +167,7 @@ impl<'a> ErrorPage<'a> {
             status,
             typed,
             by_hand: problem.by_hand.as_deref(),
+            step_up: problem.step_up.as_ref(),
         }
     }
 

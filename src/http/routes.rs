@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use self::Scope::{AuditRead, GrantsEnd, RequestsDecide, RequestsRead, RequestsWrite};
 use self::Who::{Administrator, Auditor, AuditorOrAdministrator, Everybody, SignedIn};
 use super::pages::{
-    acts, approvals, audit, home, login, new_request, operations, policy, recovery, request,
+    acts, approvals, audit, auth, home, login, new_request, operations, policy, recovery, request,
     requests, sessions, switches,
 };
 use super::{Setup, Web, api, export, gate, health, live, metrics, openapi, page};
@@ -224,6 +224,8 @@ fn pages() -> Vec<Route> {
         get("/login", Everybody, login::show),
         get("/login/demo", Everybody, login::show).only(Presence::Demo),
         post("/login/demo", Everybody, login::sign_in_demo).only(Presence::Demo),
+        get("/login/start", Everybody, auth::start),
+        get("/auth/callback", Everybody, auth::callback),
         post("/logout", Everybody, login::sign_out),
         get("/sessions", SignedIn, sessions::list),
         post("/sessions/{id}/end", SignedIn, sessions::end),
@@ -261,6 +263,7 @@ fn programs() -> Vec<Route> {
 fn machinery() -> Vec<Route> {
     vec![
         get("/api/v1/openapi.json", Everybody, openapi::show),
+        post("/auth/backchannel-logout", Everybody, auth::backchannel_logout),
         get("/static/app.css", Everybody, page::style_sheet),
         get("/static/app.js", Everybody, page::script),
         get("/healthz", Everybody, health::alive),

@@ -20,17 +20,24 @@ use tower_sessions::session_store::{Error as StoreError, Result as StoreResult};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
 use super::error::Error;
-use super::{Inner, Web, client};
+use super::{Inner, Web, client, step_up};
 use crate::access::id::SessionId;
 use crate::access::person::{Assurance, Channel, Person, PersonId, SignedInPerson};
 use crate::access::text::from_outside;
+use crate::broker::sign_in::Started;
 use crate::postgres::{Db, directory, sessions};
 
 /// How long a session lasts, however busy.
 const LASTS: time::Duration = time::Duration::hours(8);
 
+/// The same of one that nobody has signed in to: as long as a sign-in may be under way, and a little.
+const ANONYMOUS_LASTS: time::Duration = time::Duration::minutes(15);
+
 /// Key of the session under which the person is kept.
 const PERSON: &str = "person";
+
+/// Key of the secret of the browser.
+const BROWSER: &str = "browser";
 
 /// Name of the cookie: `__Host-` binds it to this very host where there is TLS.
 pub(super) fn cookie_name(web: &Inner) -> &'static str {
@@ -153,9 +160,33 @@ pub(super) struct Stored {
     acr: Option<String>,
     #[serde(default)]
     auth_time: Option<DateTime<Utc>>,
+    /// The account that they signed in by; none in a demo.
+    #[serde(default)]
+    pub(super) provider: Option<Provider>,
     /// How it began; sessions from before this was kept don't say.
     #[serde(default)]
     began: Option<Began>,
+}
+
+/// The account at the provider behind a session, and the provider's own session.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Provider {
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    /// The provider's name of its session (`sid`).
+    pub(super) session: Option<String>,
+    pub(super) id_token: IdToken,
+}
+
+/// Tells the provider who signs out there. It opens nothing here, and yet is no line of a log.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct IdToken(pub(super) String);
+
+impl std::fmt::Debug for IdToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IdToken")
+    }
 }
 
 /// How a session began.
@@ -182,12 +213,21 @@ impl Stored {
     }
 }
 
-/// Starts a session for somebody who just proved who they are, under a new id.
+/// Starts a session for somebody who just proved who they are, under a new id. What waits in the forms of
+/// the one before stays if it was theirs; everything else of it is gone.
 pub(super) async fn start(
     session: &Session,
-    by: &SignedInPerson,
-    began: Began,
+    started: &Started,
+    user_agent: Option<String>,
+    provider: Option<Provider>,
 ) -> anyhow::Result<()> {
+    let by = &started.by;
+    let before: Option<Stored> = session.get(PERSON).await?;
+    let kept: Option<serde_json::Value> = match before {
+        Some(before) if before.id == by.person.id => session.get(step_up::KEPT).await?,
+        _ => None,
+    };
+    let browser: Option<String> = session.get(BROWSER).await?;
     // Flushing alone would keep the id: whoever planted it would be signed in too.
     session.clear().await;
     session.cycle_id().await?;
@@ -197,10 +237,53 @@ pub(super) async fn start(
         amr: by.amr.clone(),
         acr: by.acr.clone(),
         auth_time: by.auth_time,
-        began: Some(began),
+        provider,
+        began: Some(Began {
+            session: started.session,
+            at: started.at,
+            ip: by.ip,
+            user_agent,
+        }),
     };
     session.insert(PERSON, stored).await?;
+    if let Some(kept) = kept {
+        session.insert(step_up::KEPT, kept).await?;
+    }
+    if let Some(browser) = browser {
+        session.insert(BROWSER, browser).await?;
+    }
     Ok(())
+}
+
+/// A secret of this browser's session, by which a sign-in that comes back is known to have left here. It
+/// outlives the sign-in itself: another tab may still be on its way.
+pub(super) async fn browser(session: &Session) -> Result<Option<String>, Error> {
+    session.get(BROWSER).await.map_err(unavailable)
+}
+
+/// The same, made now if there is none. A session that nobody has signed in to lasts for that only.
+pub(super) async fn mark_browser(session: &Session) -> Result<String, Error> {
+    if let Some(secret) = browser(session).await? {
+        return Ok(secret);
+    }
+    let secret = Id::default().to_string();
+    if session
+        .get_value(PERSON)
+        .await
+        .map_err(unavailable)?
+        .is_none()
+    {
+        session.set_expiry(Some(Expiry::OnInactivity(ANONYMOUS_LASTS)));
+    }
+    let kept = session.insert(BROWSER, &secret).await;
+    kept.map_err(unavailable)?;
+    Ok(secret)
+}
+
+/// The account behind a session.
+pub(super) async fn provider(session: &Session) -> Result<Option<Provider>, Error> {
+    let stored: Option<Stored> = session.get(PERSON).await.map_err(unavailable)?;
+    Ok(stored.and_then(|stored| stored.provider))
 }
 
 /// Opens a session for somebody who proved who they are, outside any answer to a browser, and gives the
@@ -212,13 +295,12 @@ pub async fn open(db: &Db, by: &SignedInPerson) -> anyhow::Result<String> {
     let store = Arc::new(Store { db: db.clone() });
     let session = Session::new(None, store, Some(Expiry::OnInactivity(LASTS)));
     let at = db.clock.now(&mut *db.conn().await?).await?;
-    let began = Began {
+    let started = Started {
+        by: by.clone(),
         session: SessionId::new(at),
         at,
-        ip: by.ip,
-        user_agent: None,
     };
-    start(&session, by, began).await?;
+    start(&session, &started, None, None).await?;
     session.save().await?;
     let id = session.id().context("a session that was saved has an id")?;
     Ok(id.to_string())

@@ -447,15 +447,19 @@ impl Client {
                 .add_extra_param("client_assertion", assertion);
         }
         let fetch = self.issuer().fetch();
-        let send = |request| async move {
-            let answer = fetch.send(request).await?;
-            if answer.status().is_server_error() {
-                return Err(FetchError::Status(
-                    "the token endpoint".to_owned(),
-                    answer.status(),
-                ));
+        // It owns what it asks with: a borrow in it would keep the whole future on one thread.
+        let send = |request| {
+            let fetch = fetch.clone();
+            async move {
+                let answer = fetch.send(request).await?;
+                if answer.status().is_server_error() {
+                    return Err(FetchError::Status(
+                        "the token endpoint".to_owned(),
+                        answer.status(),
+                    ));
+                }
+                Ok(answer)
             }
-            Ok(answer)
         };
         request
             .request_async(&send)

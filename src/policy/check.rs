@@ -109,6 +109,13 @@ fn rule_findings(rule: &Rule, say: &mut impl FnMut(String)) {
             "reason_min_chars must be from 1 to {REASON_MAX_CHARS}"
         ));
     }
+    if let Some(minutes) = rule.max_auth_age_minutes
+        && !(1..=LONGEST_MINUTES).contains(&minutes)
+    {
+        say(format!(
+            "max_auth_age_minutes must be from 1 to {LONGEST_MINUTES}; leave it out for no limit"
+        ));
+    }
     if let Some(pattern) = rule
         .ticket
         .as_ref()

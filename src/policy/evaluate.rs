@@ -12,7 +12,7 @@ use super::Rule;
 use super::ask::{Ask, FieldError, WellFormed, unknown_rule, well_formed};
 use super::facts::{Facts, InForce};
 use crate::access::decision::RuleGroups;
-use crate::access::person::Assurance;
+use crate::access::person::Unproved;
 
 /// Oldest copy of the directory that a request may be judged by.
 pub const DIRECTORY_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
@@ -23,9 +23,9 @@ pub enum Refusal {
     /// Something about the form.
     #[error("{}", .0.iter().map(|error| error.text.as_str()).collect::<Vec<_>>().join(" "))]
     Fields(Vec<FieldError>),
-    /// Signed in too weakly.
-    #[error("This rule needs {}. Sign in again with it, then ask.", .0.in_words())]
-    TooWeak(Assurance),
+    /// Signed in too weakly, or too long ago.
+    #[error(transparent)]
+    Unproved(#[from] Unproved),
     /// The directory says the person is disabled.
     #[error("The directory says that your account is disabled, so nothing can be asked for.")]
     Disabled,
@@ -57,7 +57,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Fields(errors) => errors.first().map_or("invalid", |error| error.code),
-            Self::TooWeak(_) => "assurance_too_weak",
+            Self::Unproved(unproved) => unproved.code(),
             Self::Disabled => "disabled",
             Self::NobodyCanApprove { .. } => "nobody_can_approve",
             Self::RuleSuspended(_) => "rule_suspended",
@@ -108,9 +108,7 @@ pub fn verdict<'a>(
         return Err(Refusal::Fields(unknown_rule(ask)));
     }
     let well_formed = well_formed(rule, ask, facts).map_err(Refusal::Fields)?;
-    if facts.assurance < rule.assurance {
-        return Err(Refusal::TooWeak(rule.assurance));
-    }
+    rule.demand().check(facts.assurance, facts.auth_time, now)?;
     if (rule.approvals as usize) > facts.approvers {
         return Err(Refusal::NobodyCanApprove {
             needed: rule.approvals,
@@ -128,6 +126,7 @@ pub(crate) mod tests {
     use super::super::facts::Account;
     use super::super::tests::DEMO;
     use super::*;
+    use crate::access::person::Assurance;
     use crate::access::request::tests::at;
 
     pub(crate) fn account() -> Account {
@@ -168,6 +167,7 @@ pub(crate) mod tests {
             enabled: true,
             groups: ["g-engineers".to_owned()].into(),
             assurance: Assurance::PhishingResistant,
+            auth_time: Some(at(0)),
             account,
             permission_set_exists: true,
             approvers: 2,
@@ -350,7 +350,9 @@ pub(crate) mod tests {
 
     #[test]
     fn each_fact_that_stands_in_the_way_has_its_code() {
-        let (good, in_force) = (account(), in_force(DEMO));
+        let fresh = "assurance = \"phishing_resistant\"\nmax_auth_age_minutes = 15";
+        let source = DEMO.replace("assurance = \"phishing_resistant\"", fresh);
+        let (good, in_force) = (account(), in_force(&source));
         let staging = Account {
             tags: [("env".to_owned(), "staging".to_owned())].into(),
             ..account()
@@ -390,6 +392,20 @@ pub(crate) mod tests {
                     ..with(&good)
                 },
                 "assurance_too_weak",
+            ),
+            (
+                Facts {
+                    auth_time: Some(at(-841)),
+                    ..with(&good)
+                },
+                "sign_in_too_old",
+            ),
+            (
+                Facts {
+                    auth_time: None,
+                    ..with(&good)
+                },
+                "sign_in_too_old",
             ),
             (
                 Facts {

@@ -11,6 +11,7 @@ use super::ask::Ask;
 use super::evaluate::{Refusal, verdict};
 use super::facts::{Account, Facts, InForce};
 use super::{Rule, Selector};
+use crate::access::person::Unproved;
 
 /// More hurdles than the verdict has kinds of refusals.
 const MOST_HURDLES: usize = 10;
@@ -50,7 +51,8 @@ pub fn hurdles(
         match &refusal {
             Refusal::DirectoryStale => facts.copied_at = Some(now),
             Refusal::Disabled => facts.enabled = true,
-            Refusal::TooWeak(needed) => facts.assurance = *needed,
+            Refusal::Unproved(Unproved::TooWeak(demand)) => facts.assurance = demand.assurance,
+            Refusal::Unproved(Unproved::TooOld(_)) => facts.auth_time = Some(now),
             Refusal::NobodyCanApprove { needed, .. } => facts.approvers = *needed as usize,
             Refusal::Fields(errors) if errors.iter().any(|error| error.code == "unknown_rule") => {
                 let groups = in_force.groups(rule).map(|groups| groups.requesters);
@@ -99,6 +101,7 @@ mod tests {
             enabled: true,
             groups: ["g-engineers".to_owned()].into(),
             assurance: Assurance::PhishingResistant,
+            auth_time: Some(at(0)),
             account,
             permission_set_exists: true,
             approvers: 2,
@@ -132,19 +135,25 @@ mod tests {
             enabled: false,
             groups: [].into(),
             assurance: Assurance::Mfa,
+            auth_time: None,
             permission_set_exists: false,
             approvers: 0,
             copied_at: None,
             account: Some(&account),
         };
+        let fresh = DEMO.replace(
+            "max_minutes = 60",
+            "max_minutes = 60\nmax_auth_age_minutes = 15",
+        );
         assert_eq!(
-            codes(DEMO, &all),
+            codes(&fresh, &all),
             [
                 "directory_stale",
                 "disabled",
                 "unknown_rule",
                 "account_outside_rule",
                 "assurance_too_weak",
+                "sign_in_too_old",
                 "nobody_can_approve"
             ]
         );

@@ -74,6 +74,8 @@ pub struct Facts<'a> {
     pub groups: BTreeSet<String>,
     /// How they signed in.
     pub assurance: Assurance,
+    /// When they last proved it, if the provider said.
+    pub auth_time: Option<DateTime<Utc>>,
     /// The account, if it exists.
     pub account: Option<&'a Account>,
     /// The permission set of the rule exists.

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::access::person::Assurance;
+use crate::access::person::{Assurance, Demand};
 
 /// A policy file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -66,6 +66,9 @@ pub struct Rule {
     /// How strongly people must have signed in to ask and to agree.
     #[serde(default = "defaults::assurance")]
     pub assurance: Assurance,
+    /// How many minutes ago they may have proved it; without it, as long as a session lasts.
+    #[serde(default)]
+    pub max_auth_age_minutes: Option<u32>,
     /// Set together with an account's id to reach the management account or Curfew's own.
     #[serde(default)]
     pub sensitive_account: bool,
@@ -231,6 +234,15 @@ pub fn version(source: &str) -> String {
 }
 
 impl Rule {
+    /// What the sign-in of whoever asks or agrees must have proved.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        Demand {
+            assurance: self.assurance,
+            max_age_minutes: self.max_auth_age_minutes,
+        }
+    }
+
     /// Does it reach the account? The management account and Curfew's own only by id, and only if the
     /// rule says so.
     #[must_use]

@@ -30,6 +30,10 @@ pub enum NoLongerAllowed {
     /// The requester is disabled or gone.
     #[error("the requester is disabled or gone")]
     RequesterDisabled,
+    /// The directory's entry of the requester is not the one that signed in: its name or id went to
+    /// somebody else.
+    #[error("the directory's entry of the requester is no longer the one that signed in")]
+    RequesterIsAnother,
     /// The requester is in no group that may ask, any more.
     #[error("the requester may no longer ask under this rule")]
     RequesterNotEligible,
@@ -77,11 +81,14 @@ pub fn recheck(
         .get(&request.requester.id)
         .filter(|standing| standing.enabled);
     let requester = requester.ok_or(NoLongerAllowed::RequesterDisabled)?;
+    if !requester.is_who_signed_in() {
+        return Err(NoLongerAllowed::RequesterIsAnother);
+    }
     if groups.requesters.is_disjoint(&requester.groups) {
         return Err(NoLongerAllowed::RequesterNotEligible);
     }
     let needed = approvals_needed(request, rule.approvals);
-    let valid = valid_approvals(request, decisions, evidence, &groups, rule.assurance);
+    let valid = valid_approvals(request, decisions, evidence, &groups, rule.demand());
     if valid < needed {
         return Err(NoLongerAllowed::TooFewApprovals { needed, valid });
     }
@@ -103,6 +110,7 @@ mod tests {
     use super::super::tests::DEMO;
     use super::*;
     use crate::access::decision::{Standing, Verdict};
+    use crate::access::identity::Way;
     use crate::access::person::{Assurance, PersonId};
     use crate::access::request::Named;
     use crate::access::request::tests::{at, pending};
@@ -111,6 +119,7 @@ mod tests {
         let standing = |group: &str| Standing {
             enabled: true,
             groups: [group.to_owned()].into(),
+            ..Standing::default()
         };
         [
             (PersonId::new("engineer"), standing("g-engineers")),
@@ -133,6 +142,7 @@ mod tests {
             comment: None,
             channel: "web".into(),
             assurance: Assurance::PhishingResistant,
+            auth_time: Some(at(0)),
             group_id: "g-production-approvers".into(),
             decided_at: at(1),
         }
@@ -165,8 +175,15 @@ mod tests {
             Standing {
                 enabled: true,
                 groups: [].into(),
+                ..Standing::default()
             },
         );
+        let recycled = |person: &str| {
+            let mut evidence = evidence();
+            let standing = evidence.get_mut(&PersonId::new(person)).unwrap();
+            standing.signed_in_as = Some(Way::UserName(person.to_owned()));
+            evidence
+        };
         let edited = |from: &str, to: &str| {
             assert!(DEMO.contains(from));
             DEMO.replacen(from, to, 1)
@@ -225,6 +242,17 @@ mod tests {
             ),
             (
                 check(DEMO, Some(&prod), &without("approver")),
+                NoLongerAllowed::TooFewApprovals {
+                    needed: 1,
+                    valid: 0,
+                },
+            ),
+            (
+                check(DEMO, Some(&prod), &recycled("engineer")),
+                NoLongerAllowed::RequesterIsAnother,
+            ),
+            (
+                check(DEMO, Some(&prod), &recycled("approver")),
                 NoLongerAllowed::TooFewApprovals {
                     needed: 1,
                     valid: 0,

@@ -69,6 +69,11 @@ impl Change {
         self.now = self.now.max(Some(earliest));
     }
 
+    /// Says who causes it, where that is only found under its locks.
+    pub fn caused_by(&mut self, actor: Actor) {
+        self.actor = actor;
+    }
+
     /// Who causes it.
     #[must_use]
     pub fn actor(&self) -> &Actor {

@@ -22,8 +22,8 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into decisions
-             (request_id, approver_id, approver_email, approver_name, verdict, comment, channel, assurance, group_id, decided_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             (request_id, approver_id, approver_email, approver_name, verdict, comment, channel, assurance, auth_time, group_id, decided_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         request.0,
         decision.approver.id.as_str(),
         decision.approver.email,
@@ -32,6 +32,7 @@ pub async fn insert(
         decision.comment,
         decision.channel,
         decision.assurance.as_str(),
+        decision.auth_time,
         decision.group_id,
         decision.decided_at,
     )
@@ -46,7 +47,7 @@ pub async fn insert(
 /// If the database refuses or a row makes no sense.
 pub async fn list(conn: &mut PgConnection, request: RequestId) -> anyhow::Result<Vec<Decision>> {
     let rows = sqlx::query!(
-        "select approver_id, approver_email, approver_name, verdict, comment, channel, assurance, group_id, decided_at
+        "select approver_id, approver_email, approver_name, verdict, comment, channel, assurance, auth_time, group_id, decided_at
          from decisions where request_id = $1 order by decided_at, approver_id",
         request.0
     )
@@ -69,6 +70,7 @@ pub async fn list(conn: &mut PgConnection, request: RequestId) -> anyhow::Result
                 comment: row.comment,
                 channel: row.channel,
                 assurance: row.assurance.parse().map_err(wrong)?,
+                auth_time: row.auth_time,
                 group_id: row.group_id,
                 decided_at: row.decided_at,
             })

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::access::decision::RuleGroups;
+use crate::access::identity::Known;
 use crate::access::person::{Person, PersonId};
 use crate::policy::facts::Account;
 
@@ -24,8 +25,8 @@ pub struct PermissionSet {
 /// Everything that one reading of the directory brought.
 #[derive(Clone, Debug, Default)]
 pub struct Copy {
-    /// People, with the user name beside.
-    pub people: Vec<(Person, String)>,
+    /// People, and what they are known as.
+    pub people: Vec<Known>,
     /// Groups: id and name.
     pub groups: Vec<(String, String)>,
     /// Memberships: group id and person.
@@ -57,10 +58,10 @@ pub async fn replace(
     }
     let (mut ids, mut user_ids, mut user_names) = (Vec::new(), Vec::new(), Vec::new());
     let (mut emails, mut names, mut enabled) = (Vec::new(), Vec::new(), Vec::new());
-    for (person, user_name) in &copy.people {
+    for Known { person, known_as } in &copy.people {
         ids.push(person.id.as_str().to_owned());
         user_ids.push(person.user_id.clone());
-        user_names.push(user_name.clone());
+        user_names.push(known_as.user_name.clone());
         emails.push(person.email.clone());
         names.push(person.name.clone());
         enabled.push(person.enabled);
@@ -82,6 +83,7 @@ pub async fn replace(
     sqlx::query!("delete from people where id <> all($1)", &ids)
         .execute(&mut *conn)
         .await?;
+    replace_external_ids(conn, copy).await?;
 
     let (group_ids, group_names): (Vec<_>, Vec<_>) = copy.groups.iter().cloned().unzip();
     sqlx::query!(
@@ -115,6 +117,30 @@ pub async fn replace(
     .execute(&mut *conn)
     .await?;
     replace_targets(conn, copy).await
+}
+
+async fn replace_external_ids(conn: &mut PgConnection, copy: &Copy) -> sqlx::Result<()> {
+    let (mut issuers, mut ids, mut people) = (Vec::new(), Vec::new(), Vec::new());
+    for Known { person, known_as } in &copy.people {
+        for external in &known_as.external_ids {
+            issuers.push(external.issuer.clone());
+            ids.push(external.id.clone());
+            people.push(person.id.as_str().to_owned());
+        }
+    }
+    sqlx::query!("delete from external_ids")
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(
+        "insert into external_ids (issuer, id, person_id)
+         select * from unnest($1::text[], $2::text[], $3::text[]) on conflict do nothing",
+        &issuers,
+        &ids,
+        &people
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn replace_targets(conn: &mut PgConnection, copy: &Copy) -> anyhow::Result<()> {

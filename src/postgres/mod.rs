@@ -12,6 +12,7 @@ pub mod directory;
 pub mod end_orders;
 pub mod figures;
 pub mod grants;
+pub mod identities;
 pub mod installation;
 pub mod lease;
 pub mod migrate;
@@ -27,6 +28,7 @@ pub mod replicas;
 pub mod requests;
 pub mod schema;
 pub mod sessions;
+pub mod sign_ins;
 
 use std::time::Duration;
 

@@ -294,6 +294,20 @@ pub async fn pending_without_rule(
     Ok(ids.into_iter().map(RequestId).collect())
 }
 
+/// Pending requests of people who are disabled or gone by the copy of the directory.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn pending_of_disabled(conn: &mut PgConnection) -> sqlx::Result<Vec<RequestId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from requests where status = 'pending'
+           and not exists (select from people where people.id = requester_id and people.enabled)"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(RequestId).collect())
+}
+
 /// The requests under a rule, newest first.
 ///
 /// # Errors

@@ -152,6 +152,77 @@ pub async fn end_others(
     Ok(ids.into_iter().map(SessionId).collect())
 }
 
+/// A session that was ended from outside.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EndedSession {
+    /// Its public name.
+    pub id: SessionId,
+    /// Whose it was.
+    pub person: PersonId,
+}
+
+/// Deletes the open sessions that a provider says are over: those of its own session, or, if it names
+/// none, all of this account (OIDC Back-Channel Logout §2.7).
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_of_account(
+    conn: &mut PgConnection,
+    issuer: &str,
+    subject: Option<&str>,
+    provider_session: Option<&str>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<EndedSession>> {
+    let rows = sqlx::query!(
+        r#"delete from sessions
+           where data #>> '{person,provider,issuer}' = $1
+             and ($2::text is null or data #>> '{person,provider,subject}' = $2)
+             and ($3::text is null or data #>> '{person,provider,session}' = $3)
+             and ($2::text is not null or $3::text is not null)
+             and person_id is not null and expires_at > $4
+           returning id, person_id as "person_id!""#,
+        issuer,
+        subject,
+        provider_session,
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| EndedSession {
+            id: SessionId(row.id),
+            person: PersonId::new(&row.person_id),
+        })
+        .collect())
+}
+
+/// Deletes the open sessions of people who are disabled or gone by the copy of the directory.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_of_disabled(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<EndedSession>> {
+    let rows = sqlx::query!(
+        r#"delete from sessions
+           where person_id is not null and expires_at > $1
+             and not exists (select from people where people.id = person_id and people.enabled)
+           returning id, person_id as "person_id!""#,
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| EndedSession {
+            id: SessionId(row.id),
+            person: PersonId::new(&row.person_id),
+        })
+        .collect())
+}
+
 /// Changes a session; one that was deleted meanwhile is not brought back.
 ///
 /// # Errors

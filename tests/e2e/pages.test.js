@@ -18,6 +18,7 @@ const ids = await setScene(demo);
 /** Routes that no person looks at, and why. */
 const NO_PAGES = {
   "/requests/{id}/live": "a stream that a page listens to",
+  "/auth/callback": "where a provider sends people back to; a demo has none",
   "/audit/export": "a file to download",
   "/api/v1/requests": "JSON",
   "/api/v1/requests/{id}": "JSON",

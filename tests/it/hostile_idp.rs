@@ -59,7 +59,7 @@ impl Story {
             IssuerUrl::new(idp.issuer.clone()).unwrap(),
             vec![algorithm],
             Clock::Fixed(clock.clone()),
-            Duration::from_millis(500),
+            Duration::from_secs(3),
         )
         .unwrap();
         let secret = ClientAuthentication::Secret(CLIENT_SECRET.into());

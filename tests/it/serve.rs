@@ -252,11 +252,14 @@ async fn migrate_gives_the_runtime_role_what_the_service_does_and_no_more() {
             ("decisions", "INSERT, SELECT"),
             ("directory_copy", "DELETE, INSERT, SELECT, UPDATE"),
             ("end_orders", "INSERT, SELECT, UPDATE"),
+            ("external_ids", "DELETE, INSERT, SELECT, UPDATE"),
             ("findings", "DELETE, INSERT, SELECT, UPDATE"),
             ("grants", "INSERT, SELECT, UPDATE"),
             ("groups", "DELETE, INSERT, SELECT, UPDATE"),
+            ("identities", "DELETE, INSERT, SELECT, UPDATE"),
             ("installation", "INSERT, SELECT"),
             ("lease", "SELECT, UPDATE"),
+            ("logout_tokens", "DELETE, INSERT, SELECT"),
             ("memberships", "DELETE, INSERT, SELECT, UPDATE"),
             ("operations", "INSERT, SELECT, UPDATE"),
             ("pause", "SELECT, UPDATE"),
@@ -269,6 +272,7 @@ async fn migrate_gives_the_runtime_role_what_the_service_does_and_no_more() {
             ("replicas", "DELETE, INSERT, SELECT, UPDATE"),
             ("requests", "INSERT, SELECT, UPDATE"),
             ("sessions", "DELETE, INSERT, SELECT, UPDATE"),
+            ("sign_ins", "DELETE, INSERT, SELECT, UPDATE"),
         ]
         .map(|(table, may)| (table.to_owned(), may.to_owned()))
     );

@@ -89,7 +89,7 @@ impl Moto {
 
     fn person(&self, name: &str) -> &Person {
         let email = format!("{name}@example.com");
-        let mut people = self.copy.people.iter().map(|(person, _)| person);
+        let mut people = self.copy.people.iter().map(|known| &known.person);
         people.find(|person| person.email == email).unwrap()
     }
 
@@ -152,7 +152,7 @@ async fn the_directory_is_read_completely() {
         accounts,
         permission_sets,
     } = &moto.copy;
-    let ids: BTreeSet<&PersonId> = people.iter().map(|(person, _)| &person.id).collect();
+    let ids: BTreeSet<&PersonId> = people.iter().map(|known| &known.person.id).collect();
     assert_eq!((people.len(), ids.len()), (CROWD + 2, CROWD + 2));
     assert_eq!(groups.len(), 3);
     assert_eq!(memberships.len(), CROWD + 2);
@@ -191,9 +191,13 @@ async fn a_person_s_standing_is_read_live() {
     let asked: BTreeSet<String> = [engineers.clone(), approvers].into();
     let engineer = &moto.person("engineer").user_id;
     let standing = directory::standing(&moto.aws, &moto.instance, engineer, &asked).await;
+    let mut copied = moto.copy.people.iter();
+    let copied = copied.find(|known| known.person.user_id == *engineer);
     let expected = Standing {
         enabled: true,
         groups: [engineers].into(),
+        known_as: copied.unwrap().known_as.clone(),
+        signed_in_as: None,
     };
     assert_eq!(standing.unwrap(), expected);
     let nobody = directory::standing(&moto.aws, &moto.instance, NOBODY, &asked).await;

@@ -98,6 +98,7 @@ fn yes() -> bool {
 
 /// How far the end of everything is.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the fields are the API's")]
 pub(in crate::http) struct EndsStarted {
     /// So many ends began. The grants say when each is confirmed.
     ends_started: i64,

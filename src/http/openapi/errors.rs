@@ -63,7 +63,15 @@ fn of(operation: &str) -> Codes {
             (503, &["directory_stale"]),
         ],
         "approve_request" => &[
-            (403, &["disabled", "not_an_approver", "self_approval"]),
+            (
+                403,
+                &[
+                    "disabled",
+                    "identity_changed",
+                    "not_an_approver",
+                    "self_approval",
+                ],
+            ),
             (
                 409,
                 &[

@@ -4,6 +4,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
+use tower_sessions::Session;
 
 use crate::access::decision::Verdict;
 use crate::access::id::RequestId;
@@ -12,6 +13,7 @@ use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::form::{OptionalForm, RequestPath};
 use crate::http::session::SignedIn;
+use crate::http::step_up;
 
 /// What goes with an act.
 #[derive(Debug, Default, Deserialize)]
@@ -31,14 +33,17 @@ pub(in crate::http) async fn approve(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
     RequestPath(id): RequestPath,
+    session: Session,
     OptionalForm(with): OptionalForm<Comment>,
 ) -> Result<Response, Error> {
-    back(
-        id,
-        web.broker()
-            .decide(&by, id, Verdict::Yes, &with.comment)
-            .await,
-    )
+    let comment = with.comment.as_str();
+    match web.broker().decide(&by, id, Verdict::Yes, comment).await {
+        Err(why) => {
+            let form = format!("/requests/{id}");
+            Err(step_up::error(&session, &form, &[("comment", comment)], why).await)
+        }
+        done => back(id, done),
+    }
 }
 
 /// `POST /requests/{id}/deny`

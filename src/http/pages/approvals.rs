@@ -8,11 +8,12 @@ use axum::response::Response;
 
 use super::summary::Summary;
 use super::words::Time;
-use crate::access::person::Assurance;
+use crate::access::person::SignedInPerson;
 use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
+use crate::http::step_up::StepUp;
 use crate::policy::Policy;
 use crate::postgres::{policies, requests};
 
@@ -23,20 +24,16 @@ const MOST: i64 = 50;
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) line: Summary,
-    /// What the rule needs of whoever decides, if the reader's sign-in is too weak for it.
-    pub(super) needs: Option<&'static str>,
+    /// What the rule needs of whoever agrees, if the reader's sign-in is less.
+    pub(super) step_up: Option<StepUp>,
 }
 
 impl Waiting {
     /// As somebody who signed in like this sees it.
-    pub(super) fn of(line: Summary, policy: Option<&Policy>, by: Assurance) -> Self {
-        let needed = policy
-            .and_then(|policy| policy.rule(&line.request.rule))
-            .map(|rule| rule.assurance);
+    pub(super) fn of(line: Summary, policy: Option<&Policy>, by: &SignedInPerson) -> Self {
+        let rule = policy.and_then(|policy| policy.rule(&line.request.rule));
         Self {
-            needs: needed
-                .filter(|needed| by < *needed)
-                .map(Assurance::in_words),
+            step_up: rule.and_then(|rule| StepUp::of(rule.demand(), by, line.now, "/approvals")),
             line,
         }
     }
@@ -72,7 +69,7 @@ pub(in crate::http) async fn show(
     let waiting = Summary::list(&mut conn, waiting, now)
         .await?
         .into_iter()
-        .map(|line| Waiting::of(line, policy, by.assurance))
+        .map(|line| Waiting::of(line, policy, &by))
         .collect();
     render(
         StatusCode::OK,

@@ -157,6 +157,7 @@ pub(super) fn group_words(prefix: &str) -> &'static str {
         "installation" => "Installation",
         "session" => "Signing in",
         "authorization" => "Refused for want of a role",
+        "identity" => "Who is whom",
         "policy" => "Policy",
         "request" => "Requests",
         "decision" => "Decisions",
@@ -183,6 +184,12 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         }
         EventType::AuditExported => plain("Exported the audit log"),
         EventType::SessionStarted => plain("Signed in"),
+        EventType::SessionEnded if text(data, "why").is_some() => {
+            format!(
+                "Signed somebody out: {}",
+                text(data, "why").unwrap_or_default()
+            )
+        }
         EventType::SessionEnded if text(data, "session") != text(data, "from_session") => {
             plain("Signed out another session of their own")
         }
@@ -192,6 +199,13 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
             code(data)
         ),
         EventType::SessionRefused => format!("A sign-in failed{}", code(data)),
+        EventType::IdentityLinked => {
+            plain("An account signed in for the first time and was linked to its person")
+        }
+        EventType::IdentityForgotten => plain("Unlinked an account from its person"),
+        EventType::IdentityRefused => {
+            format!("Tried to unlink an account and was refused{}", code(data))
+        }
         EventType::PolicyActivated => plain("A policy came into force"),
         EventType::PolicyRefused => plain("A policy was offered and not taken"),
         EventType::RequestCreated => plain("Asked for access"),
@@ -201,6 +215,9 @@ fn words(kind: EventType, data: &Map<String, Value>) -> String {
         }
         EventType::RequestApproved => plain("Approved: enough approvers agreed"),
         EventType::RequestDenied => plain("Denied"),
+        EventType::RequestCancelled if text(data, "why").is_some() => {
+            format!("Cancelled: {}", text(data, "why").unwrap_or_default())
+        }
         EventType::RequestCancelled => plain("Took the request back"),
         EventType::RequestLapsed => format!(
             "The request lapsed: {}",

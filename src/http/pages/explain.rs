@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::words;
-use crate::access::person::{Assurance, Person, SignedInPerson};
+use crate::access::person::{Assurance, Person, SignedInPerson, Unproved};
 use crate::broker::{Broker, Kind, Refused};
 use crate::http::error::Error;
 use crate::policy::Rule;
@@ -156,17 +156,17 @@ impl Form {
             Err(complaint) => return Ok(Err(complaint)),
         };
         // How others sign in is not known: whatever the rule needs is supposed.
-        let assurance = if person.id == by.person.id {
-            by.assurance
+        let (assurance, auth_time) = if person.id == by.person.id {
+            (by.assurance, by.auth_time)
         } else {
-            Assurance::PhishingResistant
+            (Assurance::PhishingResistant, Some(now))
         };
         let mut by_rule = Vec::new();
         for rule in &rules {
             let gathered = broker
                 .gather(conn, in_force, Some(rule), &person.id, &account.id)
                 .await?;
-            let facts = gathered.facts(assurance);
+            let facts = gathered.facts(assurance, auth_time);
             let found = hurdles(in_force, rule, &account.id, &facts, now);
             by_rule.push(ByRule {
                 rule: rule.name.clone(),
@@ -320,8 +320,12 @@ fn reasons(refusal: &Refusal, rule: &Rule) -> Vec<String> {
                 })
                 .collect();
         }
-        Refusal::TooWeak(needed) => {
-            format!("Needs {} and is signed in without it.", needed.in_words())
+        Refusal::Unproved(Unproved::TooWeak(demand)) => {
+            let needed = demand.assurance.in_words();
+            format!("Needs {needed} and is signed in without it.")
+        }
+        Refusal::Unproved(Unproved::TooOld(demand)) => {
+            format!("Needs {}, and the sign-in is older.", demand.in_words())
         }
         Refusal::Disabled => "Disabled in the directory, or not there any more.".to_owned(),
         Refusal::NobodyCanApprove { needed, reachable } => format!(
@@ -355,7 +359,7 @@ fn takes(rule: &Rule, approvers: usize) -> String {
     let ticket = if ticket { ", a ticket" } else { "" };
     format!(
         "Up to {longest}. Needs a reason{ticket}, {agreement}, and {}.",
-        rule.assurance.in_words()
+        rule.demand().in_words()
     )
 }
 
@@ -380,6 +384,12 @@ pub(super) fn sample(account: Account, person: Option<Person>, reasons: &[&str])
 mod tests {
     use super::super::samples::{accounts, in_force};
     use super::*;
+    use crate::access::person::Demand;
+
+    const DEMAND: Demand = Demand {
+        assurance: Assurance::Mfa,
+        max_age_minutes: Some(15),
+    };
 
     #[test]
     fn an_account_is_meant_by_id_by_name_or_by_a_part_that_no_other_has() {
@@ -413,7 +423,14 @@ mod tests {
             (field("unknown_rule"), "(engineers)"),
             (field("account_outside_rule"), "does not reach"),
             (field("account_closed"), "as it is"),
-            (Refusal::TooWeak(Assurance::Mfa), "a second factor"),
+            (
+                Refusal::Unproved(Unproved::TooWeak(DEMAND)),
+                "a second factor and is",
+            ),
+            (
+                Refusal::Unproved(Unproved::TooOld(DEMAND)),
+                "within the last 15 minutes",
+            ),
             (Refusal::Disabled, "Disabled"),
             (
                 Refusal::NobodyCanApprove {

@@ -1,4 +1,5 @@
-//! Signing in and out. In a demo: a page that lists the people.
+//! Signing in and out: the page that leads to the company's sign-in (`auth` goes on from there), and in a
+//! demo one that lists the people.
 
 use askama::Template;
 use axum::extract::State;
@@ -7,13 +8,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use crate::access::person::{Assurance, Channel, Person, SignedInPerson};
+use super::auth;
+use crate::access::person::{Assurance, Channel, Demand, Person, SignedInPerson};
 use crate::broker::ActError;
 use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::form::{Form, Search};
 use crate::http::page::{Layout, render, safe_next};
-use crate::http::session::{self, Began, ClientIp, MaybeSignedIn, UserAgent};
+use crate::http::session::{self, ClientIp, MaybeSignedIn, UserAgent};
+use crate::http::step_up::Asked;
 use crate::postgres::directory;
 
 /// Most people that the demo's page lists.
@@ -22,12 +25,6 @@ const MOST_PEOPLE: i64 = 200;
 /// Longest e-mail that is looked up.
 const MOST_EMAIL: usize = 254;
 
-/// Where to go on.
-#[derive(Debug, Deserialize)]
-pub(in crate::http) struct Next {
-    next: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "login/index.html")]
 pub(super) struct Page<'a> {
@@ -35,6 +32,28 @@ pub(super) struct Page<'a> {
     pub(super) people: Vec<Listed>,
     pub(super) next: &'a str,
     pub(super) failed: bool,
+    /// Where the company's sign-in begins, if there is one.
+    pub(super) start: Option<String>,
+    /// It can't be reached just now.
+    pub(super) is_away: bool,
+}
+
+/// Somebody who is signed in proves more, in a demo: they say so.
+#[derive(Template)]
+#[template(path = "login/step_up.html")]
+pub(super) struct StepUpPage<'a> {
+    pub(super) layout: Layout,
+    pub(super) email: &'a str,
+    pub(super) demand: Demand,
+    pub(super) next: &'a str,
+}
+
+/// After signing out here, at the company's sign-in.
+#[derive(Template)]
+#[template(path = "login/signed_out.html")]
+pub(super) struct SignedOutPage<'a> {
+    pub(super) layout: Layout,
+    pub(super) on: &'a str,
 }
 
 /// Somebody to sign in as, with the names of their groups.
@@ -58,24 +77,28 @@ async fn list(web: &Web) -> Result<Vec<Listed>, Error> {
         .collect())
 }
 
-async fn page(web: &Web, next: &str, failed: bool) -> Result<Response, Error> {
+/// The page, for a sign-in that is still to come or one that failed.
+pub(super) async fn page(
+    web: &Web,
+    next: &str,
+    status: StatusCode,
+    is_away: bool,
+) -> Result<Response, Error> {
     let people = if web.0.setup.is_demo {
         list(web).await?
     } else {
         Vec::new()
     };
-    let status = if failed {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::OK
-    };
+    let start = web.0.setup.oidc.as_ref().map(|_| auth::start_url(next));
     render(
         status,
         &Page {
             layout: Layout::signed_out(web),
             people,
             next,
-            failed,
+            failed: status == StatusCode::UNPROCESSABLE_ENTITY,
+            start,
+            is_away,
         },
     )
 }
@@ -84,13 +107,22 @@ async fn page(web: &Web, next: &str, failed: bool) -> Result<Response, Error> {
 pub(in crate::http) async fn show(
     State(web): State<Web>,
     MaybeSignedIn(by): MaybeSignedIn,
-    Search(query): Search<Next>,
+    Search(asked): Search<Asked>,
 ) -> Result<Response, Error> {
-    let next = safe_next(query.next.as_deref());
-    if by.is_some() {
-        return Ok(Redirect::to(next).into_response());
+    let next = safe_next(asked.next.as_deref());
+    match (by, asked.demand()) {
+        (None, _) => page(&web, next, StatusCode::OK, false).await,
+        (Some(by), Some(demand)) if web.0.setup.is_demo => {
+            let page = StepUpPage {
+                layout: Layout::of(&web, &by).await?,
+                email: &by.person.email,
+                demand,
+                next,
+            };
+            render(StatusCode::OK, &page)
+        }
+        (Some(_), _) => Ok(Redirect::to(next).into_response()),
     }
-    page(&web, next, false).await
 }
 
 /// The demo's sign-in: by name alone.
@@ -140,7 +172,7 @@ pub(in crate::http) async fn sign_in_demo(
         web.broker()
             .refuse_sign_in(ip, "unknown_person", form.email.len())
             .await?;
-        return page(&web, next, true).await;
+        return page(&web, next, StatusCode::UNPROCESSABLE_ENTITY, false).await;
     };
     let amr = match assurance {
         Assurance::Any => vec!["pwd".to_owned()],
@@ -156,23 +188,19 @@ pub(in crate::http) async fn sign_in_demo(
         channel: Channel::Web,
         ip,
     };
-    let (id, at) = web.broker().sign_in(&by).await?;
-    let began = Began {
-        session: id,
-        at,
-        ip,
-        user_agent,
-    };
-    session::start(&session, &by, began).await?;
+    let replaces = session::name(&web, &session).await?;
+    let started = web.broker().sign_in(&by, replaces).await?;
+    session::start(&session, &started, user_agent, None).await?;
     Ok(Redirect::to(next).into_response())
 }
 
-/// `POST /logout`
+/// `POST /logout`: here first, whatever becomes of the provider.
 pub(in crate::http) async fn sign_out(
     State(web): State<Web>,
     session: Session,
     MaybeSignedIn(by): MaybeSignedIn,
 ) -> Result<Response, Error> {
+    let provider = session::provider(&session).await?;
     if let (Some(by), Some(this)) = (by, session::name(&web, &session).await?) {
         match web.broker().end_session(&by, this, this).await {
             // It was ended from elsewhere at this very moment: that is as good.
@@ -180,7 +208,25 @@ pub(in crate::http) async fn sign_out(
             Err(failed) => return Err(failed.into()),
         }
     }
-    signed_out(&session).await
+    let signed_out = signed_out(&session).await?;
+    let on = match (&web.0.setup.oidc, provider) {
+        (Some(oidc), Some(provider)) => {
+            let return_to = format!("{}/login", web.0.setup.public_url.origin());
+            oidc.sign_out_url(&provider.id_token.0.into(), &return_to)
+                .await
+        }
+        _ => None,
+    };
+    let Some(on) = on else {
+        return Ok(signed_out);
+    };
+    // No redirect: the browser may send our forms to nobody else (`form-action` of the CSP), and takes a
+    // redirect for the same. A page that goes on by itself is another navigation.
+    let page = SignedOutPage {
+        layout: Layout::signed_out(&web),
+        on: on.as_str(),
+    };
+    render(StatusCode::OK, &page)
 }
 
 /// The browser forgets its cookie.

@@ -8,6 +8,7 @@ mod accounts;
 pub(super) mod acts;
 pub(super) mod approvals;
 pub(super) mod audit;
+pub(super) mod auth;
 mod browser;
 mod events;
 mod explain;

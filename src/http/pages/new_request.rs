@@ -5,11 +5,14 @@
 //! The account is typed: an id, a name or a part of either. A text that could mean several accounts
 //! comes back with them to choose from. The broker itself takes nothing but ids.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
+use tower_sessions::Session;
 
 use super::accounts::{AccountOffer, MOST_TYPED, is_id};
 use super::offers::{Basis, Offers};
@@ -20,6 +23,7 @@ use crate::http::error::{Error, Problem};
 use crate::http::form::{Form, Search};
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
+use crate::http::step_up;
 use crate::policy::ask::Ask;
 use crate::policy::check::REASON_MAX_CHARS;
 
@@ -35,6 +39,9 @@ const MOST_LISTED: usize = 2000;
 /// Most accounts to choose from when a text could mean several.
 const MOST_CHOICES: usize = 20;
 
+/// The address of the form.
+const FORM: &str = "/requests/new";
+
 /// The fields, in the form and in a link that fills it in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -46,6 +53,8 @@ pub(in crate::http) struct Fields {
     minutes: String,
     reason: String,
     ticket: String,
+    /// Number under which what was typed waits.
+    kept: String,
 }
 
 impl From<Fields> for Ask {
@@ -68,6 +77,8 @@ pub(super) struct Page {
     pub(super) ask: Ask,
     /// Why it came back.
     pub(super) problem: Option<Problem>,
+    /// Somebody proved more meanwhile, and here is what they had typed.
+    pub(super) has_come_back: bool,
 }
 
 impl Page {
@@ -89,6 +100,7 @@ impl Page {
             offers,
             ask,
             problem,
+            has_come_back: false,
         }
     }
 
@@ -148,9 +160,12 @@ impl Page {
 pub(in crate::http) async fn show(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
+    session: Session,
     Search(filled_in): Search<Fields>,
 ) -> Result<Response, Error> {
-    let mut ask = Ask::from(filled_in);
+    let kept = step_up::typed(&session, FORM, &filled_in.kept).await?;
+    let has_come_back = kept.is_some();
+    let mut ask = kept.map_or_else(|| Ask::from(filled_in), as_typed);
     let offers = offers(&web, &by, &ask).await?;
     if let Some(account) = offers.meant(&ask, "") {
         ask.account = account.label();
@@ -159,13 +174,30 @@ pub(in crate::http) async fn show(
         ask.minutes = USUAL_MINUTES.min(offers.most_minutes).to_string();
     }
     let layout = Layout::of(&web, &by).await?;
-    render(StatusCode::OK, &Page::of(layout, offers, ask, None))
+    let page = Page {
+        has_come_back,
+        ..Page::of(layout, offers, ask, None)
+    };
+    render(StatusCode::OK, &page)
+}
+
+/// What was typed before somebody went to prove more.
+fn as_typed(mut kept: BTreeMap<String, String>) -> Ask {
+    let mut take = |name: &str| kept.remove(name).unwrap_or_default();
+    Ask {
+        rule: take("rule"),
+        account: take("account"),
+        minutes: take("minutes"),
+        reason: take("reason"),
+        ticket: take("ticket"),
+    }
 }
 
 /// `POST /requests`
 pub(in crate::http) async fn submit(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
+    session: Session,
     Form(mut fields): Form<Fields>,
 ) -> Result<Response, Error> {
     let choice = std::mem::take(&mut fields.choice);
@@ -178,8 +210,15 @@ pub(in crate::http) async fn submit(
     }
     match web.broker().submit(&by, &ask).await {
         Ok(id) => Ok(Redirect::to(&format!("/requests/{id}")).into_response()),
-        Err(ActError::Refused(refused)) => {
-            let problem = Error::Refused(refused).problem();
+        Err(why @ ActError::Refused(_)) => {
+            let fields = [
+                ("rule", ask.rule.as_str()),
+                ("account", &ask.account),
+                ("minutes", &ask.minutes),
+                ("reason", &ask.reason),
+                ("ticket", &ask.ticket),
+            ];
+            let problem = step_up::error(&session, FORM, &fields, why).await.problem();
             let layout = Layout::of(&web, &by).await?;
             let offers = offers(&web, &by, &typed).await?;
             let status = problem.status;
@@ -210,6 +249,8 @@ mod tests {
             code: "unknown_account",
             text: "as the broker says it".into(),
             by_hand: None,
+            demand: None,
+            step_up: None,
             fields: vec![(
                 "account".into(),
                 code.into(),

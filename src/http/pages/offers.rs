@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::accounts::{self, AccountOffer, is_id, matching};
 use super::words;
-use crate::access::person::{Assurance, SignedInPerson};
+use crate::access::person::SignedInPerson;
 use crate::http::Web;
+use crate::http::step_up::StepUp;
 use crate::policy::Rule;
 use crate::policy::ask::Ask;
 use crate::policy::evaluate::askable;
@@ -32,7 +33,9 @@ pub(super) struct Basis {
     pub(super) approvers: BTreeMap<String, Approvers>,
     /// Rules and accounts asked for lately, newest first.
     pub(super) lately: Vec<(String, String)>,
-    pub(super) assurance: Assurance,
+    /// How they signed in.
+    pub(super) by: SignedInPerson,
+    pub(super) now: DateTime<Utc>,
     /// What a minute is worth.
     pub(super) minute: TimeDelta,
 }
@@ -61,7 +64,8 @@ impl Basis {
             accounts: directory::list_accounts(&mut conn).await?,
             approvers,
             lately: requests::list_asked_lately(&mut conn, me).await?,
-            assurance: by.assurance,
+            by: by.clone(),
+            now: web.broker().db.clock.now(&mut conn).await?,
             minute: web.broker().settings.minute,
             in_force,
         }))
@@ -80,8 +84,8 @@ pub(super) struct RuleOffer {
     pub(super) asked: Option<Asked>,
     /// What it says about tickets.
     pub(super) ticket: String,
-    /// What it needs, if this person signed in too weakly for it.
-    pub(super) needs: Option<&'static str>,
+    /// What it needs, if this person signed in too weakly or too long ago for it.
+    pub(super) step_up: Option<StepUp>,
     pub(super) is_chosen: bool,
 }
 
@@ -291,9 +295,15 @@ fn offer(rule: &Rule, basis: &Basis, is_chosen: bool) -> RuleOffer {
             approvers: basis.approvers.get(&rule.name).cloned().unwrap_or_default(),
         }),
         ticket,
-        needs: (basis.assurance < rule.assurance).then(|| rule.assurance.in_words()),
+        step_up: StepUp::of(rule.demand(), &basis.by, basis.now, way_back(&rule.name)),
         is_chosen,
     }
+}
+
+/// The form again, with a rule chosen.
+fn way_back(rule: &str) -> String {
+    let query = serde_urlencoded::to_string([("rule", rule)]).unwrap_or_default();
+    format!("/requests/new?{query}")
 }
 
 /// What was asked for lately and can still be had.
@@ -320,6 +330,7 @@ fn recent(lately: &[(String, String)], rules: &[&Rule], accounts: &[AccountOffer
 mod tests {
     use super::super::samples::{accounts, basis};
     use super::*;
+    use crate::access::person::Assurance;
 
     fn ask(rule: &str, account: &str) -> Ask {
         Ask {
@@ -377,13 +388,16 @@ mod tests {
     #[test]
     fn a_rule_that_needs_a_stronger_sign_in_says_so_beforehand() {
         let weak = Basis {
-            assurance: Assurance::Mfa,
+            by: SignedInPerson {
+                assurance: Assurance::Mfa,
+                ..basis().by
+            },
             ..basis()
         };
         let needs: Vec<_> = Offers::of(&weak, &Ask::default())
             .rules
             .iter()
-            .map(|rule| rule.needs.is_some())
+            .map(|rule| rule.step_up.is_some())
             .collect();
         assert_eq!(needs, [true, false]);
     }

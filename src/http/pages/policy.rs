@@ -10,19 +10,20 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::explain::{Answer, Form, Question};
 use super::words::{self, Time};
-use crate::access::person::{Assurance, SignedInPerson};
+use crate::access::person::SignedInPerson;
 use crate::broker::relation::Standings;
 use crate::http::Web;
 use crate::http::error::Error;
 use crate::http::form::Search;
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
+use crate::http::step_up::StepUp;
 use crate::policy::facts::{Account, InForce};
 use crate::policy::{Rule, Selector};
 use crate::postgres::directory::PermissionSet;
@@ -84,14 +85,27 @@ pub(super) struct RuleView {
     pub(super) time_to_answer: String,
     pub(super) reason: String,
     pub(super) ticket: Option<String>,
-    pub(super) assurance: &'static str,
+    pub(super) sign_in: String,
     pub(super) session: Option<String>,
     /// Why nobody can use it.
     pub(super) broken: Vec<String>,
     pub(super) you_may_ask: bool,
     /// What the reader has to sign in with first.
-    pub(super) you_need: Option<&'static str>,
+    pub(super) you_need: Option<StepUp>,
     pub(super) you_may_approve: bool,
+}
+
+/// Whoever reads the page.
+struct Reader<'a> {
+    groups: &'a BTreeSet<String>,
+    by: &'a SignedInPerson,
+    now: DateTime<Utc>,
+}
+
+impl Reader<'_> {
+    fn step_up(&self, rule: &Rule) -> Option<StepUp> {
+        StepUp::of(rule.demand(), self.by, self.now, "/policy")
+    }
 }
 
 impl RuleView {
@@ -101,7 +115,7 @@ impl RuleView {
         accounts: &[Account],
         sets: &[PermissionSet],
         [asks, approves]: [Reached; 2],
-        reader: (&BTreeSet<String>, Assurance),
+        reader: &Reader<'_>,
         minute: TimeDelta,
     ) -> Self {
         let reached: Vec<&Account> = accounts
@@ -127,7 +141,7 @@ impl RuleView {
                 rule.permission_set
             ));
         }
-        let is_of = |groups: &BTreeSet<String>| !groups.is_disjoint(reader.0);
+        let is_of = |groups: &BTreeSet<String>| !groups.is_disjoint(reader.groups);
         let you_may_ask = groups
             .as_ref()
             .is_ok_and(|groups| is_of(&groups.requesters));
@@ -164,10 +178,10 @@ impl RuleView {
                 words::counted(rule.reason_min_chars.into(), "character")
             ),
             ticket: ticket_words(rule),
-            assurance: rule.assurance.in_words(),
+            sign_in: rule.demand().in_words(),
             session: set.map(|set| words::duration(TimeDelta::seconds(set.session_seconds))),
             broken,
-            you_need: (you_may_ask && reader.1 < rule.assurance).then(|| rule.assurance.in_words()),
+            you_need: reader.step_up(rule).filter(|_| you_may_ask),
             you_may_ask,
             you_may_approve,
         }
@@ -306,7 +320,17 @@ pub(in crate::http) async fn show(
     let policy = match &in_force {
         Some(in_force) => {
             let minute = broker.settings.minute;
-            Some(in_words(&mut conn, in_force, &accounts, &by, &standings, minute).await?)
+            Some(
+                in_words(
+                    &mut conn,
+                    in_force,
+                    &accounts,
+                    &by,
+                    &standings,
+                    (minute, now),
+                )
+                .await?,
+            )
         }
         None => None,
     };
@@ -335,7 +359,7 @@ async fn in_words(
     accounts: &[Account],
     by: &SignedInPerson,
     standings: &Standings,
-    minute: TimeDelta,
+    (minute, now): (TimeDelta, DateTime<Utc>),
 ) -> anyhow::Result<InWords> {
     let mut sides = Vec::new();
     for rule in &in_force.policy.rules {
@@ -353,8 +377,12 @@ async fn in_words(
             reached.next().unwrap_or_default(),
             reached.next().unwrap_or_default(),
         ];
-        let reader = (&standings.groups, by.assurance);
-        RuleView::of(in_force, rule, accounts, &sets, sides, reader, minute)
+        let reader = Reader {
+            groups: &standings.groups,
+            by,
+            now,
+        };
+        RuleView::of(in_force, rule, accounts, &sets, sides, &reader, minute)
     });
     Ok(InWords {
         rules: rules.collect(),
@@ -379,6 +407,12 @@ pub(super) fn sample(
             .map(|(name, email)| ((*name).to_owned(), (*email).to_owned()))
             .collect(),
     };
+    let by = super::samples::signed_in(crate::access::person::Assurance::Mfa);
+    let reader = Reader {
+        groups,
+        by: &by,
+        now: super::samples::at(60),
+    };
     let rules = in_force.policy.rules.iter();
     rules
         .map(|rule| {
@@ -389,7 +423,7 @@ pub(super) fn sample(
                 accounts,
                 sets,
                 sides,
-                (groups, Assurance::Mfa),
+                &reader,
                 TimeDelta::minutes(1),
             )
         })

@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use tower_sessions::Session;
 
 use super::events::EventLine;
 use super::summary::Summary;
 use super::words::{self, Time};
 use crate::access::decision::{Decision, Verdict};
 use crate::access::grant::{Grant, GrantState};
-use crate::access::person::Assurance;
+use crate::access::person::Demand;
 use crate::access::portal::{AccessPortal, CliProfile};
 use crate::broker::relation::Relation;
 use crate::http::Web;
@@ -21,6 +22,7 @@ use crate::http::error::Error;
 use crate::http::form::{RequestPath, Search};
 use crate::http::page::{Layout, render};
 use crate::http::session::SignedIn;
+use crate::http::step_up::{self, StepUp};
 use crate::http::view::Whole;
 use crate::policy::Rule;
 use crate::postgres::{audit, policies};
@@ -34,6 +36,8 @@ const MOST_EVENTS: i64 = 200;
 pub(in crate::http) struct Wanted {
     /// `off`: it does not refresh itself.
     live: String,
+    /// Number under which a comment waits that was typed before.
+    kept: String,
 }
 
 /// One decision, in words.
@@ -65,15 +69,15 @@ impl DecisionLine {
 pub(super) struct RuleNow {
     /// Names of the groups that may agree.
     pub(super) approvers: Vec<String>,
-    /// How strongly they must have signed in.
-    pub(super) assurance: Assurance,
+    /// What they must have proved.
+    pub(super) demand: Demand,
 }
 
 impl RuleNow {
     fn of(rule: &Rule) -> Self {
         Self {
             approvers: rule.approvers.clone(),
-            assurance: rule.assurance,
+            demand: rule.demand(),
         }
     }
 }
@@ -177,7 +181,10 @@ pub(super) struct Page {
     pub(super) more_waiting: usize,
     /// The rule as it is now, if it is pending.
     pub(super) rule: Option<RuleNow>,
-    pub(super) assurance: Assurance,
+    /// What the rule needs of whoever agrees, if the reader's sign-in is less.
+    pub(super) step_up: Option<StepUp>,
+    /// A comment that was typed before its writer went to prove more.
+    pub(super) typed: String,
     /// Seconds after which a browser without scripts reads the page anew.
     pub(super) refresh: Option<u32>,
     /// The reader wants it to hold still.
@@ -190,12 +197,6 @@ impl Page {
             .grant
             .as_ref()
             .and_then(|grant| words::sessions_sentence(grant, self.summary.now))
-    }
-
-    /// What the rule needs of whoever decides, if the reader's sign-in is too weak for it.
-    fn needs(&self) -> Option<&'static str> {
-        let needed = self.rule.as_ref()?.assurance;
-        (self.assurance < needed).then(|| needed.in_words())
     }
 
     /// Where changes are announced, as long as there can be any.
@@ -254,6 +255,7 @@ impl Page {
 pub(in crate::http) async fn show(
     State(web): State<Web>,
     SignedIn(by): SignedIn,
+    session: Session,
     RequestPath(id): RequestPath,
     Search(wanted): Search<Wanted>,
 ) -> Result<Response, Error> {
@@ -295,6 +297,12 @@ pub(in crate::http) async fn show(
         None
     };
     let actions = Actions::of(relation, &summary);
+    let href = summary.href();
+    let step_up = rule
+        .as_ref()
+        .and_then(|rule: &RuleNow| StepUp::of(rule.demand, &by, now, href.as_str()));
+    let mut typed = step_up::typed(&session, &href, &wanted.kept).await?;
+    let typed = typed.as_mut().and_then(|typed| typed.remove("comment"));
     let is_held = summary.may_change() && wanted.live == "off";
     let waiting = layout.person.as_ref().map_or(0, |person| person.waiting);
     let page = Page {
@@ -315,7 +323,8 @@ pub(in crate::http) async fn show(
         actions,
         is_requester: relation.is_requester,
         rule,
-        assurance: by.assurance,
+        step_up,
+        typed: typed.unwrap_or_default(),
         is_held,
         summary,
     };

@@ -10,7 +10,7 @@ use super::offers::Basis;
 use super::summary::Summary;
 use crate::access::grant::{EndReason, Grant, GrantState, Window};
 use crate::access::id::{AssignmentId, GrantId};
-use crate::access::person::{Assurance, PersonId};
+use crate::access::person::{Assurance, Channel, Person, PersonId, SignedInPerson};
 use crate::access::portal::AccessPortal;
 pub(super) use crate::access::request::tests::{at, pending};
 use crate::access::request::{Named, Request};
@@ -177,6 +177,25 @@ pub(super) fn in_force() -> InForce {
     in_force_of(DEMO)
 }
 
+/// Somebody who signed in a minute ago.
+pub(super) fn signed_in(assurance: Assurance) -> SignedInPerson {
+    SignedInPerson {
+        person: Person {
+            id: PersonId::new("engineer"),
+            user_id: "engineer".into(),
+            email: "engineer@example.com".into(),
+            name: "Ada Engineer".into(),
+            enabled: true,
+        },
+        assurance,
+        amr: Vec::new(),
+        acr: None,
+        auth_time: Some(at(0)),
+        channel: Channel::Web,
+        ip: None,
+    }
+}
+
 pub(super) fn basis() -> Basis {
     let approvers = Approvers {
         count: 3,
@@ -189,7 +208,8 @@ pub(super) fn basis() -> Basis {
         accounts: accounts(),
         approvers: [("production-admin".to_owned(), approvers)].into(),
         lately: Vec::new(),
-        assurance: Assurance::PhishingResistant,
+        by: signed_in(Assurance::PhishingResistant),
+        now: at(60),
         minute: TimeDelta::minutes(1),
     }
 }

@@ -16,7 +16,7 @@ export const PAYMENTS_PROD = "111111111111";
 export const PAYMENTS_STAGING = "222222222222";
 export const DATA_PROD = "333333333333";
 
-const BINARY = resolve(CHECKOUT, process.env.CURFEW_BINARY || "target/debug/curfew");
+export const BINARY = resolve(CHECKOUT, process.env.CURFEW_BINARY || "target/debug/curfew");
 const READY_WITHIN = 90_000;
 const STOP_WITHIN = 20_000;
 
@@ -72,12 +72,12 @@ export const startDemo = async ({ minute = 20 } = {}) => {
 };
 
 /** Ours, without anything that would turn the demo elsewhere. */
-const environment = () => {
+export const environment = () => {
   const unwanted = /^(AWS_|CURFEW__|DATABASE_URL|MIGRATE_DATABASE_URL|PG|XDG_|NODE_TEST)|_proxy$/i;
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name))), NO_PROXY: "*" };
 };
 
-const freePort = () => new Promise((done, failed) => {
+export const freePort = () => new Promise((done, failed) => {
   const server = createServer();
   server.on("error", failed);
   server.listen(0, "127.0.0.1", () => {

@@ -125,6 +125,7 @@ async fn child() {
             ..Roles::default()
         },
         public_url: PublicUrl::parse(ORIGIN).unwrap(),
+        oidc: None,
         trusted_proxies: Vec::new(),
         connections: 5,
         has_metrics: true,

@@ -15,17 +15,24 @@ use curfew::clock::{Clock, FixedClock};
 use curfew::directory::Roles;
 use curfew::engine::Pass;
 use curfew::http::PublicUrl;
+use curfew::oidc::{
+    Algorithm, AssuranceMap, Client, ClientAuthentication, ClientSettings, Issuer, IssuerUrl,
+};
 use curfew::postgres::installation::Kind;
-use curfew::sandbox::{self, ManualClock, Sandbox, World};
+use curfew::sandbox::{self, ExternalId, ManualClock, Sandbox, World};
 use curfew::settings::Settings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
+use super::idp::{CLIENT_ID, CLIENT_SECRET, Idp};
 use super::people::Person;
 
 /// The origin that the pages are served from.
 pub(crate) const ORIGIN: &str = "http://127.0.0.1:8080";
+
+/// Under which issuer the identity store holds the provider's ids.
+pub(crate) const SCIM: &str = "https://scim.aws.example/11112222";
 
 /// How long an operation takes in the sandbox.
 const OPERATION: u64 = 2000;
@@ -62,6 +69,33 @@ pub(crate) fn world_with_accounts(count: u32) -> World {
     world
 }
 
+/// The demo's world, where the identity store has the ids by which the test's provider knows everybody.
+pub(crate) fn provisioned() -> World {
+    let mut world = World::demo();
+    for user in &mut world.users {
+        let name = user.email.split('@').next().unwrap();
+        user.external_id = Some(external_id(name));
+    }
+    world
+}
+
+/// The same with nothing but names.
+pub(crate) fn unprovisioned() -> World {
+    let mut world = World::demo();
+    for user in &mut world.users {
+        user.external_id = None;
+    }
+    world
+}
+
+/// How the test's provider knows somebody.
+pub(crate) fn external_id(name: &str) -> ExternalId {
+    ExternalId {
+        issuer: SCIM.to_owned(),
+        id: format!("00u-{name}"),
+    }
+}
+
 /// The state folder of a service, gone with it.
 pub(crate) struct StateFolder(pub(crate) PathBuf);
 
@@ -94,6 +128,7 @@ pub(crate) struct TestApp {
     endpoint: String,
     stop_sandbox: CancellationToken,
     pub(crate) state: StateFolder,
+    oidc: Option<Client>,
     /// Assignments that the story made by hand: account, permission set ARN, person.
     pub(crate) by_hand: BTreeSet<(String, String, String)>,
 }
@@ -117,7 +152,7 @@ impl TestApp {
             database,
             Some(policy),
             world,
-            real_now(),
+            (FixedClock::at(real_now()), None),
             |_| {},
         ))
         .await
@@ -125,7 +160,14 @@ impl TestApp {
 
     /// On a database that has a past, and a policy in force: the clock must be later than all of it.
     pub(crate) async fn resume(database: Database, world: World, start: DateTime<Utc>) -> Self {
-        Box::pin(Self::build(database, None, world, start, |_| {})).await
+        Box::pin(Self::build(
+            database,
+            None,
+            world,
+            (FixedClock::at(start), None),
+            |_| {},
+        ))
+        .await
     }
 
     pub(crate) async fn with_settings(
@@ -138,21 +180,30 @@ impl TestApp {
             database,
             Some(policy),
             world,
-            real_now(),
+            (FixedClock::at(real_now()), None),
             change,
         ))
         .await
+    }
+
+    /// With a company's sign-in beside the demo's.
+    pub(crate) async fn with_provider(policy: &str, world: World) -> (Self, Idp) {
+        let clock = FixedClock::at(real_now());
+        let idp = Idp::start(&clock).await;
+        let client = client_of(&idp, &clock);
+        let database = Database::create().await;
+        let app = Self::build(database, Some(policy), world, (clock, Some(client)), |_| {});
+        (Box::pin(app).await, idp)
     }
 
     async fn build(
         database: Database,
         policy: Option<&str>,
         world: World,
-        start: DateTime<Utc>,
+        (clock, oidc): (FixedClock, Option<Client>),
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let clock = FixedClock::at(start);
-        let sandbox_clock = ManualClock::at(start);
+        let sandbox_clock = ManualClock::at(clock.now());
         let mut settings = Settings::sandbox(TimeDelta::minutes(1));
         // A clock that stands still refills no bucket.
         settings.calls_per_second = 1_000_000;
@@ -182,11 +233,12 @@ impl TestApp {
             (&clock, &sandbox_clock),
             &endpoint,
             &settings,
-            policy,
+            (policy, oidc.clone()),
         )
         .await
         .unwrap();
         Self {
+            oidc,
             router: app.router(),
             app,
             sandbox,
@@ -212,7 +264,7 @@ impl TestApp {
             (&self.clock, &self.sandbox_clock),
             &self.endpoint,
             &self.settings,
-            None,
+            (None, self.oidc.clone()),
         )
         .await
     }
@@ -351,6 +403,17 @@ impl TestApp {
             .count()
     }
 
+    /// Every event of this type, oldest first.
+    pub(crate) async fn events(&self, kind: &str) -> Vec<serde_json::Value> {
+        let mut conn = self.app.broker.db.conn().await.unwrap();
+        let all = curfew::postgres::audit::list_after(&mut conn, 0, i64::MAX);
+        let all =
+            all.await.unwrap().into_iter().map(|event| {
+                serde_json::from_slice::<serde_json::Value>(&event.canonical).unwrap()
+            });
+        all.filter(|event| event["type"] == kind).collect()
+    }
+
     /// The types of the events about a request, in order.
     pub(crate) async fn events_of(&self, request: &str) -> Vec<String> {
         let id = request.parse().unwrap();
@@ -383,7 +446,7 @@ async fn build(
     (clock, signing): (&FixedClock, &ManualClock),
     endpoint: &str,
     settings: &Settings,
-    policy: Option<&str>,
+    (policy, oidc): (Option<&str>, Option<Client>),
 ) -> anyhow::Result<App> {
     let config = aws::loader(settings.call_timeout)
         .endpoint_url(endpoint)
@@ -404,6 +467,7 @@ async fn build(
             administrator_groups: ["curfew-admins".to_owned()].into(),
         },
         public_url: PublicUrl::parse(ORIGIN).unwrap(),
+        oidc,
         trusted_proxies: Vec::new(),
         connections: 20,
         has_metrics: true,
@@ -413,6 +477,29 @@ async fn build(
         state_dir: Some(state.0.clone()),
     })
     .await
+}
+
+/// Curfew as a client of that provider, whose ids the identity store holds under [`SCIM`].
+fn client_of(idp: &Idp, clock: &FixedClock) -> Client {
+    let issuer = Issuer::with_patience(
+        IssuerUrl::new(idp.issuer.clone()).unwrap(),
+        vec![Algorithm::RS256],
+        Clock::Fixed(clock.clone()),
+        Duration::from_secs(2),
+    );
+    let settings = ClientSettings {
+        issuer: issuer.unwrap(),
+        client_id: CLIENT_ID.to_owned(),
+        authentication: ClientAuthentication::Secret(CLIENT_SECRET.into()),
+        redirect_uri: format!("{ORIGIN}/auth/callback"),
+        scopes: vec!["profile".to_owned()],
+        user_name_claim: "preferred_username".to_owned(),
+        external_id_claim: "sub".to_owned(),
+        external_id_issuer: Some(SCIM.to_owned()),
+        assurance: AssuranceMap::default(),
+        logout_token_without_typ: false,
+    };
+    Client::new(settings).unwrap()
 }
 
 /// Browsers and the session layer live in real time; so a story begins now.

@@ -1,6 +1,7 @@
 //! What stories are told with: an app with its world, people who act, and the checks at the end.
 
 pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod counts;

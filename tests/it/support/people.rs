@@ -77,6 +77,12 @@ impl Person {
         Self::with_cookie_of(router, &answer)
     }
 
+    /// Whoever this cookie signs in.
+    pub(crate) fn with_cookie(router: &Router, cookie: String) -> Self {
+        let router = router.clone();
+        Self { router, cookie }
+    }
+
     /// Nobody, if this person may not or can't sign in just now.
     pub(crate) async fn try_sign_in(router: &Router, name: &str) -> Option<Self> {
         let answer = Self::log_in(router, name, None).await;

@@ -1,6 +1,6 @@
 //! Samples of what waits for a decision.
 
-use super::super::samples::{asked, at, in_force, summary};
+use super::super::samples::{asked, at, in_force, signed_in, summary};
 use super::{Rendered, layout, nameless, render};
 use crate::access::person::Assurance;
 use crate::access::request::Request;
@@ -11,7 +11,10 @@ fn page(waiting: Vec<Request>, is_approver: bool, by: Assurance) -> Page {
     let in_force = in_force();
     let waiting: Vec<_> = waiting
         .into_iter()
-        .map(|request| Waiting::of(summary(request, None, 60), Some(&in_force.policy), by))
+        .map(|request| {
+            let line = summary(request, None, 60);
+            Waiting::of(line, Some(&in_force.policy), &signed_in(by))
+        })
         .collect();
     Page {
         layout: layout(waiting.len()),
@@ -45,6 +48,6 @@ fn a_decision_is_one_tap_and_says_beforehand_what_it_needs() {
     let html = page("approvals");
     assert_eq!(html.matches("/approve\" class=\"decide\"").count(), 2);
     assert_eq!(html.matches("/deny\">Deny").count(), 2);
-    assert!(page("approvals-weak").contains("This rule needs"));
-    assert!(!html.contains("This rule needs"));
+    assert!(page("approvals-weak").contains("A yes needs"));
+    assert!(!html.contains("A yes needs"));
 }

@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 
 use super::super::samples::pending;
 use super::{Rendered, layout};
-use crate::http::error::Problem;
+use crate::access::person::{Assurance, Demand, Unproved};
+use crate::broker::Refused;
+use crate::http::error::{Error, Problem};
 use crate::http::error_context::Typed;
 use crate::http::page::{ErrorPage, Layout};
 
@@ -19,7 +21,22 @@ pub(super) fn problem(status: StatusCode, text: &str, fields: &[(&str, &str)]) -
         text: text.to_owned(),
         fields: fields.collect(),
         by_hand: None,
+        demand: None,
+        step_up: None,
     }
+}
+
+/// A refusal that somebody can mend by proving more.
+pub(super) fn unproved() -> Problem {
+    let demand = Demand {
+        assurance: Assurance::PhishingResistant,
+        max_age_minutes: Some(15),
+    };
+    Error::Unproved {
+        refused: Refused::unproved(Unproved::TooOld(demand)),
+        next: "/requests/new?kept=1".into(),
+    }
+    .problem()
 }
 
 pub(super) fn samples() -> Vec<Rendered> {
@@ -77,6 +94,15 @@ pub(super) fn samples() -> Vec<Rendered> {
         (
             "error-by-hand",
             page(nobody(), &away, &format!("/requests/{id}/end"), None),
+        ),
+        (
+            "error-unproved",
+            page(
+                layout(2),
+                &unproved(),
+                &format!("/requests/{id}/approve"),
+                None,
+            ),
         ),
         ("error-nobody", page(nobody(), &missing, "/x", None)),
         (

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 
 use super::super::offers::{Basis, Offers};
-use super::super::samples::basis;
-use super::errors::problem;
+use super::super::samples::{basis, signed_in};
+use super::errors::{problem, unproved};
 use super::{Rendered, layout, render};
 use crate::access::person::Assurance;
 use crate::http::error::Problem;
@@ -47,7 +47,7 @@ pub(super) fn samples() -> Vec<Rendered> {
             ("production-admin".into(), "111111111111".into()),
             ("staging-admin".into(), "222222222222".into()),
         ],
-        assurance: Assurance::Mfa,
+        by: signed_in(Assurance::Mfa),
         ..basis()
     };
     let thousand = Basis {
@@ -59,6 +59,12 @@ pub(super) fn samples() -> Vec<Rendered> {
     let stranger = Basis {
         groups: BTreeSet::new(),
         ..basis()
+    };
+    let typed = || Ask {
+        rule: "production-admin".into(),
+        account: "111111111111".into(),
+        reason: "restart the payment workers, they hang since 02:51".into(),
+        ..empty()
     };
     let bad = Ask {
         rule: "production-admin".into(),
@@ -100,6 +106,14 @@ pub(super) fn samples() -> Vec<Rendered> {
         ),
         ("new-which-of-many", page(&thousand, vague, Some(which))),
         ("new-invalid", page(&basis(), bad, Some(invalid))),
+        ("new-unproved", page(&lately, typed(), Some(unproved()))),
+        ("new-come-back", {
+            let offers = Offers::of(&basis(), &typed());
+            render(&Page {
+                has_come_back: true,
+                ..Page::of(layout(0), offers, typed(), None)
+            })
+        }),
         ("new-nothing", page(&stranger, Ask::default(), None)),
     ]
 }

@@ -6,7 +6,7 @@ use super::super::samples::{
 use super::{Rendered, approved, endless, layout, nameless, render};
 use crate::access::decision::{Decision, Verdict};
 use crate::access::grant::Grant;
-use crate::access::person::{Assurance, PersonId};
+use crate::access::person::{Assurance, Demand, PersonId};
 use crate::access::request::{Named, Request, RequestStatus};
 use crate::broker::relation::Relation;
 use crate::http::pages::request::{self, Actions, DecisionLine, RuleNow, Step, WayIn, refresh};
@@ -23,6 +23,7 @@ fn decision() -> Decision {
         comment: Some("ok, I watch the\n<b>dashboards</b>".into()),
         channel: "web".into(),
         assurance: Assurance::PhishingResistant,
+        auth_time: Some(at(0)),
         group_id: "g".into(),
         decided_at: at(0),
     }
@@ -61,9 +62,13 @@ fn request_page(
         is_requester: relation.is_requester,
         rule: (!is_decided).then(|| RuleNow {
             approvers: vec!["production-approvers".into()],
-            assurance: Assurance::PhishingResistant,
+            demand: Demand {
+                assurance: Assurance::PhishingResistant,
+                max_age_minutes: None,
+            },
         }),
-        assurance: Assurance::PhishingResistant,
+        step_up: None,
+        typed: String::new(),
         refresh: refresh(&summary, actions),
         is_held: false,
         actions,
