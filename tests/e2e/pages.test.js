@@ -18,11 +18,14 @@ const ids = await setScene(demo);
 /** Routes that no person looks at, and why. */
 const NO_PAGES = {
   "/requests/{id}/live": "a stream that a page listens to",
+  "/login/start": "sends people on to where they prove who they are",
   "/auth/callback": "where a provider sends people back to; a demo has none",
   "/audit/export": "a file to download",
   "/api/v1/requests": "JSON",
   "/api/v1/requests/{id}": "JSON",
   "/api/v1/audit": "JSON",
+  "/api/v1/operations/recovery": "JSON",
+  "/api/v1/openapi.json": "JSON",
   "/static/app.css": "part of every page",
   "/static/app.js": "part of every page",
   "/healthz": "for load balancers",

@@ -29,7 +29,7 @@ const catchEnding = async (page, ids, demo) => {
 export const PLACES = [
   { name: "sign-in", route: "/login", at: "/", says: "Choose who you want to be." },
   { name: "sign-in, refused", route: "/login/demo", at: "/login", then: post("/login/demo", { email: "nobody@example.com" }), says: "Nobody here has that e-mail address." },
-  { name: "prove more", route: "/login/start", as: "engineer", at: "/login/start?assurance=phishing_resistant&max_age_minutes=15&next=%2Fpolicy", says: "proved within the last 15 minutes" },
+  { name: "prove more", route: "/login", as: "engineer", at: "/login/start?assurance=phishing_resistant&max_age_minutes=15&next=%2Fpolicy", says: "proved within the last 15 minutes" },
 
   { name: "home, empty", route: "/", as: "engineer2", at: "/", says: "You have no access through Curfew at the moment." },
   { name: "home, with live access", route: "/", as: "engineer", at: "/", says: "Use it" },
