@@ -109,6 +109,7 @@ pub(super) async fn live(world: &mut World, life: Life) {
             world.sandbox.set_user_enabled("engineer", false).unwrap();
             world.until_stands(&id, &["ended"]).await;
             world.sandbox.set_user_enabled("engineer", true).unwrap();
+            world.comes_back("engineer").await;
         }
         Life::NotAllowed => {
             // So that there is a moment between the yes and the check.

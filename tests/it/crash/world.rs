@@ -152,7 +152,7 @@ impl World {
             case: None,
         };
         for name in ["engineer", "approver", "admin"] {
-            world.sign_in(name).await;
+            assert!(world.sign_in(name).await);
         }
         world
     }
@@ -165,7 +165,8 @@ impl World {
         self.database.drop().await;
     }
 
-    async fn sign_in(&mut self, name: &'static str) {
+    /// False if the directory does not let them in.
+    async fn sign_in(&mut self, name: &'static str) -> bool {
         let answer = self
             .client
             .post(format!("{}/login/demo", self.serving.origin))
@@ -174,9 +175,21 @@ impl World {
             .send()
             .await
             .unwrap();
+        if answer.status() != 303 {
+            return false;
+        }
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         self.cookies.insert(name, cookie);
+        true
+    }
+
+    /// Somebody whose sessions were ended signs in again, once the directory lets them.
+    pub(super) async fn comes_back(&mut self, name: &'static str) {
+        self.until("they sign in again", async |world| {
+            Ok(world.sign_in(name).await.then_some(()))
+        })
+        .await;
     }
 
     /// A life with a fault in it, and what is left of it.
