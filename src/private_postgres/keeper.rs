@@ -48,31 +48,39 @@ pub(super) struct Keeper {
     server: Pid,
 }
 
-impl Keeper {
-    pub(super) fn start(job: Job<'_>) -> io::Result<Self> {
-        let (remove, current) = if job.durable {
-            (OsStr::new(""), job.folder)
+impl Job<'_> {
+    /// The shell that does it. What it says goes nowhere yet.
+    pub(super) fn command(self) -> Command {
+        let (remove, current) = if self.durable {
+            (OsStr::new(""), self.folder)
         } else {
             (
-                job.folder.as_os_str(),
-                job.folder.parent().unwrap_or(job.folder),
+                self.folder.as_os_str(),
+                self.folder.parent().unwrap_or(self.folder),
             )
         };
-        let mut command = as_user(Command::new("/bin/sh"), job.user);
+        let mut command = as_user(Command::new("/bin/sh"), self.user);
         command
             .args(["-c", include_str!("keeper.sh"), "curfew-postgres-keeper"])
-            .arg(job.bin)
-            .arg(if job.durable { "yes" } else { "no" })
-            .arg((job.patience.as_millis() / 100).to_string())
-            .arg(job.socket_folder.unwrap_or(Path::new("")))
+            .arg(self.bin)
+            .arg(if self.durable { "yes" } else { "no" })
+            .arg((self.patience.as_millis() / 100).to_string())
+            .arg(self.socket_folder.unwrap_or(Path::new("")))
             .arg(remove)
-            .args(job.arguments)
+            .args(self.arguments)
             .current_dir(current)
             // Ctrl-C in a terminal goes to our group; the server is stopped in order, not by that.
             .process_group(0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(job.lock.map_or_else(Stdio::null, Stdio::from));
+            .stderr(self.lock.map_or_else(Stdio::null, Stdio::from));
+        command
+    }
+}
+
+impl Keeper {
+    pub(super) fn start(job: Job<'_>) -> io::Result<Self> {
+        let mut command = job.command();
+        command.stdout(Stdio::piped());
         let mut child = command.spawn()?;
         // It holds the lock too, and would keep it as long as we live.
         drop(command);

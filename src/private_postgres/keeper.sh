@@ -11,8 +11,9 @@
 # Arguments: folder with the programs, yes|no (is the data durable?), tenths of a second until force,
 # socket folder to make and to remove at the end (or empty), folder likewise (or empty), the server's arguments.
 
-# Only the pipe decides; a signal to everything at once must not take the keeper away before the server.
-trap '' HUP INT QUIT TERM
+# Only the pipe decides; a signal to everything at once must not take the keeper away before the server, nor must the
+# first word, if whoever should hear it is gone by then.
+trap '' HUP INT QUIT TERM PIPE
 
 bin=$1 durable=$2 patience=$3 socket_folder=$4 remove=$5
 shift 5

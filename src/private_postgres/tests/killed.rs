@@ -111,6 +111,31 @@ fn nothing_is_left_of_a_killed_throwaway() {
     ));
 }
 
+/// Whoever started it died before the keeper's first word: nobody hears it any more.
+#[test]
+fn nothing_is_left_if_nobody_hears_the_keeper() {
+    let programs = Programs::find().unwrap();
+    let folder = folder::unused(&std::env::temp_dir(), "curfew-test");
+    let prepared = folder::prepare_new(&folder, programs.bin()).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let job = Job {
+        bin: programs.bin(),
+        folder: &prepared.path,
+        lock: None,
+        user: prepared.user.as_ref(),
+        durable: false,
+        patience: Throwaway.patience(),
+        socket_folder: None,
+        arguments: arguments(&prepared.path, &prepared.path, Throwaway),
+    };
+    let mut keeper = job.command().stdout(writer).spawn().unwrap();
+    drop(keeper.stdin.take());
+    keeper.wait().unwrap();
+    let gone = eventually(|| processes(&folder).is_empty() && !folder.exists());
+    assert!(gone, "{:?} {}", processes(&folder), folder.exists());
+}
+
 #[test]
 fn nothing_is_left_of_a_throwaway_killed_at_any_moment() {
     for milliseconds in [
