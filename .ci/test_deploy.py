@@ -124,6 +124,18 @@ class Terraform(unittest.TestCase):
             self.assertIn(f"`{name}`", readme)
 
 
+def keys(section, values):
+    """The keys as the manual's tables name them: with their section, or bare in the table of a list's entries."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from keys(f"{section}{key}.", value)
+        elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            for entry in value:
+                yield from keys("", entry)
+        else:
+            yield f"{section}{key}"
+
+
 class Manual(unittest.TestCase):
     def test_by_hand_the_same_placeholders_are_filled_in(self):
         by_hand = set(re.findall(r"s/\\\$\{(\w+)\}/", MANUAL))
@@ -131,13 +143,11 @@ class Manual(unittest.TestCase):
 
     def test_every_key_of_the_sample_configuration_is_explained(self):
         text = (ROOT / "deploy/curfew.toml").read_text()
-        # What is commented out is a sample too: "# key = value".
-        whole = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", text)
+        # What is commented out is a sample too: "# key = value", "# [section]".
+        whole = re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", text)
         for sample in (text, whole):
-            for key, value in tomllib.loads(sample).items():
-                keys = [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
-                for name in keys:
-                    self.assertRegex(MANUAL, rf"(?m)^\| (`[a-z_.]+`, )*`{re.escape(name)}`", name)
+            for name in keys("", tomllib.loads(sample)):
+                self.assertRegex(MANUAL, rf"(?m)^\| (`[a-z_.]+`, )*`{re.escape(name)}`", name)
 
     def test_the_sample_policy_is_toml(self):
         self.assertTrue(tomllib.loads((ROOT / "deploy/policy.toml").read_text())["rule"])
